@@ -1,0 +1,32 @@
+# `make demo` and `make test` do their own set-up; see README.md.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup demo test lint unit bench lock clean help
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+setup: $(VENV)/.ready ## prepare the environment; then .venv/bin/belisha is the command line
+
+$(VENV)/.ready: requirements/local.txt pyproject.toml scripts/setup.sh
+	@bash scripts/setup.sh $(VENV)
+	@touch $@
+
+lint: setup ## style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@bash scripts/import_root.sh build/import_root
+	@$(BIN)/mypy
+
+unit: setup ## the tests alone
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test: lint unit ## style, types and every test
+
+lock: ## lock the requirements again, with hashes and without index addresses
+	@bash scripts/lock.sh
+
+clean: ## remove what setup, demo and tests have made
+	rm -rf $(VENV) build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What more than one component needs; imports no component, no kfp, no torch."""

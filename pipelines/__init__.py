@@ -1,0 +1,1 @@
+"""KFP pipelines that join the components: compile, run locally, submit."""
