@@ -28,5 +28,8 @@ test: lint unit ## style, types and every test
 lock: ## lock the requirements again, with hashes and without index addresses
 	@bash scripts/lock.sh
 
+bench: setup ## speed, as ratios measured in one run
+	@$(BIN)/python -m bench
+
 clean: ## remove what setup, demo and tests have made
 	rm -rf $(VENV) build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

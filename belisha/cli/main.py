@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
+import pkgutil
 
 import typer
 
-from belisha import __version__
+from belisha.cli import verbs
 from belisha.cli.output import print_sentence
 from belisha.components.shared.errors import BelishaError
 
@@ -30,14 +31,14 @@ def root() -> None:
     """Train, test, release and watch pedestrian detectors."""
 
 
-@app.command()
-def version() -> None:
-    """Print the version."""
-    sys.stdout.write(f"{__version__}\n")
+def _register_verbs() -> None:
+    for module in sorted(pkgutil.iter_modules(verbs.__path__), key=lambda found: found.name):
+        importlib.import_module(f"{verbs.__name__}.{module.name}").register(app)
 
 
 def main() -> None:
     """Run the command line; every expected error becomes one sentence on standard error."""
+    _register_verbs()
     try:
         app()
     except BelishaError as error:
