@@ -1,0 +1,1 @@
+"""Labelled pictures of any known format in, one dataset folder out."""
