@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,18 @@ from belisha.components.shared.errors import ContractError
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader, or a kill at any moment, sees the old file or the whole new one."""
+    """Write `data` to `path` so that a reader, or a kill at any moment, sees the old file or the whole new one.
+
+    The file's permissions are those that the process's umask asks for.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    aside = _aside_of(path)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with aside.open("xb") as stream:
             stream.write(data)
-        Path(aside).chmod(0o644)
-        Path(aside).replace(path)
+        aside.replace(path)
     except BaseException:
-        Path(aside).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise
 
 
@@ -37,16 +38,31 @@ def directory_aside(path: Path) -> Iterator[Path]:
     """
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    aside.chmod(0o755)
+    aside = _aside_of(path)
+    aside.mkdir()
     try:
         yield aside
-        if path.exists():
-            shutil.rmtree(path)
-        aside.rename(path)
+        _put_in_place(aside, path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def _put_in_place(aside: Path, path: Path) -> None:
+    """Rename `aside` to `path`; what stood there is moved away first, so that the gap is one rename long."""
+    old = _aside_of(path)
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(old)
+    aside.rename(path)
+    if old.is_dir() and not old.is_symlink():
+        shutil.rmtree(old)
+    else:
+        old.unlink(missing_ok=True)
+
+
+def _aside_of(path: Path) -> Path:
+    """A name in the same folder that nobody else uses; cut, for names have at most 255 bytes."""
+    return path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}")
 
 
 def canonical_json(value: Any) -> bytes:
@@ -70,15 +86,26 @@ def read_json(path: Path, *, schema: str) -> dict[str, Any]:
         ContractError: the file is missing, is no JSON object, or has another schema.
     """
     try:
-        value = json.loads(path.read_bytes())
+        data = path.read_bytes()
     except FileNotFoundError:
         raise ContractError(f"{path} does not exist: give the folder that the step before has written") from None
-    except (OSError, ValueError) as error:
-        raise ContractError(f"{path} is not readable as JSON ({error}): write it again with the step before") from None
+    except OSError as error:
+        raise ContractError(
+            f"{path} cannot be read ({error.strerror}): give the folder that the step before has written"
+        ) from None
+    return parse_json(data, str(path), schema=schema)
+
+
+def parse_json(data: bytes, where: str, *, schema: str) -> dict[str, Any]:
+    """Read versioned JSON that lies at `where`, a path or address for people; raises ContractError as `read_json` does."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ContractError(f"{where} is not readable as JSON ({error}): write it again with the step before") from None
     found = value.get("schema") if isinstance(value, dict) else None
     if found != schema:
         raise ContractError(
-            f"{path} has schema {found!r} but this version reads {schema!r}: write it again, or use the version that wrote it"
+            f"{where} has schema {found!r} but this version reads {schema!r}: write it again, or use the version that wrote it"
         )
     return dict(value)
 

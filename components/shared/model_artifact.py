@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from belisha.components.shared.errors import ContractError, DigestError
@@ -80,7 +80,12 @@ def write_model_info(folder: Path, info: ModelInfo) -> ModelInfo:
     if ONNX_FILE not in files:
         raise ContractError(f"{folder} has no {ONNX_FILE}: export the model before describing it")
     completed = _from_json({**_to_json(info), "files": files})
-    write_json(folder / MODEL_FILE, _to_json(completed))
+    try:
+        write_json(folder / MODEL_FILE, _to_json(completed))
+    except ValueError:
+        raise ContractError(
+            f"the metrics of {folder} are not all finite numbers ({info.metrics}): leave out the others"
+        ) from None
     return completed
 
 
@@ -94,7 +99,8 @@ def read_model_info(folder: Path) -> ModelInfo:
     value = read_json(folder / MODEL_FILE, schema=MODEL_SCHEMA)
     try:
         info = _from_json(value)
-    except (KeyError, TypeError) as error:
+        _refuse_odd_files(info.files)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ContractError(f"{folder / MODEL_FILE} is not understood ({error}): export the model again") from None
     if info.output_layout != OUTPUT_LAYOUT:
         raise ContractError(
@@ -103,6 +109,14 @@ def read_model_info(folder: Path) -> ModelInfo:
     for name, expected in info.files.items():
         _verify(folder / name, expected)
     return info
+
+
+def _refuse_odd_files(files: dict[str, str]) -> None:
+    if ONNX_FILE not in files:
+        raise ValueError(f"it does not name {ONNX_FILE}")
+    for name in files:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"it names {name!r}, outside the folder")
 
 
 def _verify(path: Path, expected: str) -> None:
@@ -114,7 +128,9 @@ def _verify(path: Path, expected: str) -> None:
 
 
 def _artifact_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MODEL_FILE)
+    """Every visible file but the description; names that begin with a dot are what killed writers leave."""
+    visible = (path for path in folder.rglob("*") if not any(n.startswith(".") for n in path.relative_to(folder).parts))
+    return sorted(path for path in visible if path.is_file() and path.name != MODEL_FILE)
 
 
 def _to_json(info: ModelInfo) -> dict[str, Any]:

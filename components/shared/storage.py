@@ -1,21 +1,32 @@
 """One small door to local folders, memory, S3, Google Cloud Storage, Azure and HTTP, through obstore.
 
 Nothing else in the product talks to object storage. A create-only write (`create`) is atomic on every writable backend:
-the ledger and every lock stand on it.
+the ledger and every lock stand on it. Locally an object is written aside (`NAME#1`) and linked to its name, so a killed
+writer leaves no half object; what it leaves aside is never listed.
+
+Access to S3 comes from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION and AWS_ENDPOINT_URL (for MinIO
+and kin; an `http://` endpoint is taken at its word), or from the machine's own role; to Google Cloud from
+GOOGLE_APPLICATION_CREDENTIALS; to Azure from AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from belisha.components.shared.errors import AlreadyExistsError, InputError, NotFoundError, StorageError
+from belisha.components.shared.errors import AlreadyExistsError, BelishaError, InputError, NotFoundError, StorageError
 
 REMOTE_SCHEMES = frozenset({"s3", "gs", "az", "http", "https"})
 SCHEMES = REMOTE_SCHEMES | {"file", "memory"}
+# A wrong address or a dead network must end in a sentence within a minute or two, not in obstore's default of many.
+_RETRY = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+_TIMEOUTS = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(minutes=10)}
+_LIST_CHUNK = 1000
 
 
 class ObjectStore(Protocol):
@@ -39,8 +50,12 @@ class ObjectStore(Protocol):
         """Whether an object has that key."""
         ...
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """Keys below a folder-like prefix, in ascending order."""
+    def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        """Keys below a folder-like prefix, in ascending order; with `after` only those that sort behind that key."""
+        ...
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of the folders right below a folder-like prefix, in ascending order."""
         ...
 
 
@@ -77,13 +92,22 @@ class ObstoreStore:
             raise translated from error
         return True
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """Keys below a folder-like prefix, in ascending order."""
+    def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        """Keys below a folder-like prefix, in ascending order; with `after` only those that sort behind that key."""
         try:
-            keys = [entry["path"] for batch in self._store.list(prefix=prefix.rstrip("/") or None) for entry in batch]
+            batches = self._store.list(prefix=_folder(prefix), offset=after or None, chunk_size=_LIST_CHUNK)
+            keys = [entry["path"] for batch in batches for entry in batch]
         except Exception as error:
             raise self._translated(error, prefix, "listed") from error
         yield from sorted(keys)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of the folders right below a folder-like prefix, in ascending order."""
+        try:
+            found = self._store.list_with_delimiter(prefix=_folder(prefix))["common_prefixes"]
+        except Exception as error:
+            raise self._translated(error, prefix, "listed") from error
+        yield from sorted(path.rsplit("/", 1)[-1] for path in found)
 
     def _put(self, key: str, data: bytes, *, mode: str) -> None:
         try:
@@ -91,9 +115,13 @@ class ObstoreStore:
         except Exception as error:
             raise self._translated(error, key, "written") from error
 
-    def _translated(self, error: Exception, key: str, verb: str) -> StorageError:
+    def _translated(self, error: Exception, key: str, verb: str) -> BelishaError:
         """Our error for what obstore raised: its exception classes are the only part of it we rely on."""
         name = type(error).__name__
+        if name == "ValueError":
+            return InputError(
+                f"{key!r} cannot be the name of an object ({error}): use letters, digits and single slashes"
+            )
         if name in ("NotFoundError", "FileNotFoundError"):
             return NotFoundError(f"{self.uri}/{key} does not exist: check the address")
         if name in ("AlreadyExistsError", "PreconditionError", "FileExistsError"):
@@ -121,8 +149,24 @@ def open_store(uri: str) -> ObjectStore:
     if scheme == "file":
         folder = local_path(uri)
         return ObstoreStore(LocalStore(prefix=folder, mkdir=True), f"file://{folder}")
-    options = {"client_options": {"allow_http": True}} if scheme == "http" else {}
-    return ObstoreStore(from_url(uri, **options), uri)
+    client_options = {**_TIMEOUTS, **({"allow_http": True} if _plain_http_is_wanted(scheme) else {})}
+    try:
+        return ObstoreStore(from_url(uri, client_options=client_options, retry_config=_RETRY), uri)
+    except Exception as error:
+        reason = str(error).splitlines()[0][:200]
+        raise InputError(f"the store {uri} cannot be opened ({reason}): check the address and its settings") from error
+
+
+def _plain_http_is_wanted(scheme: str) -> bool:
+    """Whether the address or the endpoint that the environment names is an `http://` one, or it is allowed outright."""
+    prefix = {"s3": "AWS", "az": "AZURE"}.get(scheme, "")
+    endpoints = [os.environ.get(f"{prefix}_{name}", "") for name in ("ENDPOINT_URL", "ENDPOINT_URL_S3", "ENDPOINT")]
+    allowed = os.environ.get(f"{prefix}_ALLOW_HTTP", "").lower() in ("1", "true", "yes")
+    return scheme == "http" or allowed or any(endpoint.startswith("http://") for endpoint in endpoints)
+
+
+def _folder(prefix: str) -> str | None:
+    return prefix.rstrip("/") or None
 
 
 @functools.cache

@@ -13,6 +13,10 @@ from belisha.components.shared.errors import (
     EXIT_OK,
 )
 
+# `decision/decision.json`, written by compare and read by release.
+DECISION_SCHEMA = "belisha.decision/1"
+DECISION_FILE = "decision.json"
+
 
 class Verdict(enum.StrEnum):
     """Outcome of one check or of a whole decision, best to worst."""
