@@ -33,7 +33,7 @@ _IGNORED = (
     *("rider", "riders", "cyclist", "bicyclist", "motorcyclist", "motorbike rider", "person on vehicle", "bike rider"),
     *("sitting person", "person sitting", "sitting lying", "person lying", "behind glass", "static person"),
     *("people", "person?", "person group", "people group", "group of people", "crowd", "person crowd", "other person"),
-    *("person (other)", "person (sitting)", "person group far away", "rider group far away", "mask"),
+    *("person (other)", "person (sitting)", "person group far away", "rider group far away"),
     *("ignore", "ignored", "ignore region", "ignored region", "ignored regions", "dontcare", "don't care"),
     *("distractor", "reflection"),
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from belisha.components.acquire.class_map import ClassMap
+from belisha.components.acquire.label_files import FileListing
 from belisha.components.shared.manifest import Box
 
 
@@ -128,8 +129,8 @@ class Reader(Protocol):
     def name(self) -> str:
         """The format's name, as the command line takes it."""
 
-    def detect(self, root: Path) -> bool:
-        """Whether the folder or file holds labels of this format; reads little and never raises on odd content."""
+    def detect(self, listing: FileListing) -> bool:
+        """Whether these files hold labels of this format; reads little and never raises on odd content."""
 
     def read(self, root: Path, options: ReaderOptions) -> Labels:
         """Read all labels below a folder, or one label file.

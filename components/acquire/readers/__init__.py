@@ -4,10 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from belisha.components.acquire.label_files import list_files
 from belisha.components.acquire.labels import Reader
+from belisha.components.acquire.readers.citypersons import CityPersonsReader
+from belisha.components.acquire.readers.coco import CocoReader
+from belisha.components.acquire.readers.crowdhuman import CrowdHumanReader
+from belisha.components.acquire.readers.eurocity import EuroCityPersonsReader
+from belisha.components.acquire.readers.mot import MotReader
+from belisha.components.acquire.readers.pascal_voc import PascalVocReader
+from belisha.components.acquire.readers.penn_fudan import PennFudanReader
+from belisha.components.acquire.readers.widerperson import WiderPersonReader
+from belisha.components.acquire.readers.yolo import YoloReader
+from belisha.components.acquire.readers.yolo_darknet import YoloDarknetReader
 from belisha.components.shared.errors import InputError
 
-_READERS: tuple[Reader, ...] = ()
+_READERS: tuple[Reader, ...] = (
+    CocoReader(),
+    YoloReader(),
+    YoloDarknetReader(),
+    PascalVocReader(),
+    MotReader(),
+    CityPersonsReader(),
+    CrowdHumanReader(),
+    WiderPersonReader(),
+    EuroCityPersonsReader(),
+    PennFudanReader(),
+)
+_ALIASES = {"voc": "pascal_voc", "darknet": "yolo_darknet", "motchallenge": "mot", "ecp": "eurocity_persons"}
 
 
 def format_names() -> tuple[str, ...]:
@@ -17,8 +40,9 @@ def format_names() -> tuple[str, ...]:
 
 def reader_named(name: str) -> Reader:
     """The reader of that name; raises InputError listing the known ones."""
+    wanted = name.strip().lower().replace("-", "_")
     for reader in _READERS:
-        if reader.name == name.strip().lower().replace("-", "_"):
+        if reader.name == _ALIASES.get(wanted, wanted):
             return reader
     raise InputError(f"{name!r} is not a known label format: expected one of {', '.join(format_names())}")
 
@@ -29,9 +53,8 @@ def detect_format(root: Path) -> Reader:
     Raises:
         InputError: `root` does not exist, no format is recognised, or several are.
     """
-    if not root.exists():
-        raise InputError(f"{root} does not exist: give a folder of labelled pictures, or a label file")
-    found = [reader for reader in _READERS if reader.detect(root)]
+    listing = list_files(root)
+    found = [reader for reader in _READERS if reader.detect(listing)]
     if len(found) == 1:
         return found[0]
     known = ", ".join(format_names())
