@@ -8,10 +8,15 @@ BIN := $(VENV)/bin
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-setup: $(VENV)/.ready ## prepare the environment; then .venv/bin/belisha is the command line
+setup: $(VENV)/.ready .venv-serve/.ready ## prepare the environments; then .venv/bin/belisha is the command line
 
 $(VENV)/.ready: requirements/local.txt pyproject.toml scripts/setup.sh
-	@bash scripts/setup.sh $(VENV)
+	@bash scripts/setup.sh $(VENV) requirements/local.txt
+	@touch $@
+
+# Predictors have an environment of their own: Seldon's wrapper cannot share one with kfp.
+.venv-serve/.ready: requirements/serve.txt pyproject.toml scripts/setup.sh
+	@bash scripts/setup.sh .venv-serve requirements/serve.txt
 	@touch $@
 
 lint: setup ## style and types
@@ -32,4 +37,4 @@ bench: setup ## speed, as ratios measured in one run
 	@$(BIN)/python -m bench
 
 clean: ## remove what setup, demo and tests have made
-	rm -rf $(VENV) build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-serve build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# Lock the local environment from pyproject.toml into requirements/local.txt.
+# Lock both environments: the orchestrator's from pyproject.toml, the predictors' from requirements/serve.in.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 uv=$(bash scripts/find_uv.sh)
-"$uv" pip compile pyproject.toml requirements/build.in --extra pipelines --extra train --extra dev \
-  --override requirements/overrides.txt --python-version 3.11 --python-platform linux \
-  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements/local.txt "$@"
+lock() {
+  "$uv" pip compile "$@" --python-version 3.11 --python-platform linux \
+    --generate-hashes --no-emit-index-url --no-header --quiet
+}
+lock pyproject.toml requirements/build.in --extra pipelines --extra train --extra dev \
+  --override requirements/overrides.txt --output-file requirements/local.txt
+lock requirements/serve.in --output-file requirements/serve.txt
