@@ -30,14 +30,15 @@ from belisha.components.acquire.picture_index import PictureIndex, open_index
 from belisha.components.acquire.readers.fields import moment, optional_text
 from belisha.components.shared.errors import InputError
 
-_KEYS = (b'"images"', b'"annotations"', b'"bbox"')
+_KEYS = (b'"images"', b'"annotations"')
+_DETECTION_KEYS = (b'"bbox"', b'"categories"')
 _OTHER_TASKS = (b'"segments_info"',)
 _CITYPERSONS_KEYS = (b'"vis_bbox"', b'"vis_ratio"', b'"ignore"', b'"im_name"')
 
 
 def is_coco(path: Path) -> bool:
     """Whether a JSON file is COCO detection ground truth."""
-    return contains_all(path, _KEYS) and not contains_any(path, _OTHER_TASKS)
+    return contains_all(path, _KEYS) and contains_any(path, _DETECTION_KEYS) and not contains_any(path, _OTHER_TASKS)
 
 
 def is_citypersons_evaluation(path: Path) -> bool:
@@ -51,7 +52,7 @@ class CocoReader:
     name = "coco"
 
     def detect(self, listing: FileListing) -> bool:
-        """Whether a JSON file with images, annotations and boxes is there, CityPersons' own form apart."""
+        """Whether a JSON file with images and their boxes is there, CityPersons' own form apart."""
         return any(is_coco(path) and not is_citypersons_evaluation(path) for path in listing.with_suffix(".json"))
 
     def read(self, root: Path, options: ReaderOptions) -> Labels:
@@ -61,9 +62,7 @@ class CocoReader:
         if listing.root.is_file():
             files = [listing.root]
         if not files:
-            raise InputError(
-                f"{root} has no COCO JSON with images, annotations and boxes: check the folder or the format"
-            )
+            raise InputError(f"{root} has no COCO JSON with images and annotations: check the folder or the format")
         instances = [path for path in files if path.name.startswith("instances")]
         collector = LabelCollector(self.name, options, free_origin=True)
         read_coco_files(instances or files, open_index(listing, options.images_dir), collector)

@@ -13,12 +13,10 @@ _MIN_POLYGON_FIELDS = 7
 
 
 def looks_like_labels(path: Path) -> bool:
-    """Whether the first line of a file is a YOLO label."""
-    lines = head(path).decode("utf-8", errors="replace").splitlines()
-    if not lines:
-        return False
+    """Whether the first line with anything on it is a YOLO label."""
+    lines = (line for line in head(path).decode("utf-8", errors="replace").splitlines() if line.strip())
     try:
-        parse_line(lines[0], {}, (1, 1), path.name)
+        parse_line(next(lines, ""), {}, (1, 1), path.name)
     except BadLabelError:
         return False
     return True
@@ -30,7 +28,7 @@ def parse_line(
     """Parse one line.
 
     Args:
-        line: not empty.
+        line: of the label file.
         names: class names by number; when empty, classes are called by their number.
         size_px: upright width and height.
         where: for the sentence of an error.
@@ -39,7 +37,7 @@ def parse_line(
     Raises:
         BadLabelError: the line is no label.
     """
-    fields = line.split()
+    fields = line.split() or [""]
     class_name = _class_name(fields[0], names, where)
     values = [number(field, where) for field in fields[1:]]
     if first_five and len(values) > 4:
