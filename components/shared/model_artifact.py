@@ -111,8 +111,8 @@ def read_model_info(folder: Path) -> ModelInfo:
     return info
 
 
-def _refuse_odd_files(files: dict[str, str]) -> None:
-    if ONNX_FILE not in files:
+def _refuse_odd_files(files: object) -> None:
+    if not isinstance(files, dict) or ONNX_FILE not in files:
         raise ValueError(f"it does not name {ONNX_FILE}")
     for name in files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:

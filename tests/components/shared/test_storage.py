@@ -50,7 +50,17 @@ def test_missing_object_is_a_sentence(store: ObjectStore) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["with space/ü ö.json", "percent%20", "hash#tag", "plus+and&", "question?", "emoji😀", "..two", "x" * 200, "deep/" * 30 + "k"],
+    [
+        "with space/ü ö.json",
+        "percent%20",
+        "hash#tag",
+        "plus+and&",
+        "question?",
+        "emoji😀",
+        "..two",
+        "x" * 200,
+        "deep/" * 30 + "k",
+    ],
 )
 def test_keys_with_odd_characters_round_trip(store: ObjectStore, key: str) -> None:
     store.create(key, b"1")

@@ -1,0 +1,1 @@
+"""Register a tested model and decide who serves: the registry's write side."""
