@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 from belisha.components.shared.errors import AlreadyExistsError, BelishaError, InputError, NotFoundError, StorageError
@@ -27,6 +27,7 @@ SCHEMES = REMOTE_SCHEMES | {"file", "memory"}
 _RETRY = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 _TIMEOUTS = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(minutes=10)}
 _LIST_CHUNK = 1000
+_PIECE_BYTES = 8 * 2**20
 
 
 class ObjectStore(Protocol):
@@ -36,6 +37,10 @@ class ObjectStore(Protocol):
 
     def read(self, key: str) -> bytes:
         """Bytes of an object; raises NotFoundError, StorageError."""
+        ...
+
+    def download(self, key: str, stream: BinaryIO) -> None:
+        """Write an object's bytes to a stream piece by piece, whatever its size; raises NotFoundError, StorageError."""
         ...
 
     def write(self, key: str, data: bytes) -> None:
@@ -70,6 +75,18 @@ class ObstoreStore:
         """Bytes of an object; raises NotFoundError, StorageError."""
         try:
             return bytes(self._store.get(key).bytes())
+        except Exception as error:
+            raise self._translated(error, key, "read") from error
+
+    def download(self, key: str, stream: BinaryIO) -> None:
+        """Write an object's bytes to a stream piece by piece, whatever its size; raises NotFoundError, StorageError."""
+        for piece in self._pieces(key):
+            stream.write(piece)
+
+    def _pieces(self, key: str) -> Iterator[memoryview]:
+        try:
+            for piece in self._store.get(key).stream(min_chunk_size=_PIECE_BYTES):
+                yield memoryview(piece)
         except Exception as error:
             raise self._translated(error, key, "read") from error
 

@@ -48,3 +48,22 @@ def test_a_local_store_is_its_own_cache_and_a_remote_one_is_fetched_once(tmp_pat
     fetched = local_picture(remote.uri_of(image_id), image_id, tmp_path / "cache", PictureReader())
     assert fetched.read_bytes() == DATA
     assert fetched.is_relative_to(tmp_path / "cache")
+
+
+def test_adding_again_heals_a_damaged_local_picture(tmp_path: Path) -> None:
+    store = PictureStore(open_store(str(tmp_path)))
+    image_id = store.add(DATA)
+    (tmp_path / key_of(image_id)).write_bytes(DATA[:5])
+    assert store.read(store.add(DATA)) == DATA
+    assert [path.name for path in (tmp_path / image_id[:2]).iterdir()] == [image_id]
+
+
+def test_an_object_is_downloaded_piece_by_piece(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 80_000
+    store = open_store("memory://downloads")
+    store.write("a/b", data)
+    with (tmp_path / "copy").open("wb") as stream:
+        store.download("a/b", stream)
+    assert (tmp_path / "copy").read_bytes() == data
+    with pytest.raises(NotFoundError), (tmp_path / "other").open("wb") as stream:
+        store.download("a/c", stream)
