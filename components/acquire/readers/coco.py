@@ -111,11 +111,11 @@ class _CocoFile:
         image = mapping(value, where)
         key = _key(required(image, "id", where), where)
         name = text(image.get("file_name", image.get("im_name")), f"{where}: file_name")
-        if key in self.pictures:
-            path = self.pictures[key].picture.path
-            self.collector.refuse("repeated_id", f"{where}: the id {key!r} stands twice, also for {path.name}", path)
-            raise BadLabelError("repeated_id", f"{where}: the id {key!r} stands twice, so {name} has no sure boxes")
         path = self.index.find_or_missing(name, near=self.path)
+        if key in self.pictures:
+            for unsure in {self.pictures[key].picture.path, path}:
+                self.collector.refuse("repeated_id", f"{where}: the id {key!r} stands twice: number it anew", unsure)
+            return
         size = _size_of(image)
         picture = LabelledPicture(
             path,

@@ -9,7 +9,7 @@ from belisha.components.acquire.label_files import BadLabelError, head, number
 
 # Unclipped boxes reach beyond the picture; a label in pixels lies far outside of this.
 _MAX_FRACTION = 3.0
-_MIN_POLYGON_FIELDS = 7
+_MIN_POLYGON_VALUES = 6
 
 
 def looks_like_labels(path: Path) -> bool:
@@ -46,7 +46,7 @@ def parse_line(
         raise BadLabelError(
             "not_normalised", f"{where}: expected fractions of the picture's size, got {line.strip()[:80]!r}"
         )
-    if len(fields) >= _MIN_POLYGON_FIELDS and len(values) % 2 == 0:
+    if len(values) >= _MIN_POLYGON_VALUES and len(values) % 2 == 0:
         return RawBox(class_name, _around(values, size_px))
     if len(values) != 4:
         raise BadLabelError("wrong_line", f"{where}: expected class xc yc w h, got {len(fields)} fields")
