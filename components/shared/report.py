@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from belisha.components.shared.images import ImageArray
 GREEN, RED, AMBER, BLUE, GREY = (0, 160, 70), (215, 40, 40), (235, 160, 0), (40, 110, 220), (130, 130, 130)
 _JPEG_QUALITY = 82
 _MAX_PICTURE_WIDTH_PX = 720
+_LABEL_SCALE = 0.42
+_LABEL_PAD_PX = 3
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,16 @@ class BoxLayer:
     labels: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A figure that the reader must not miss: its name, its value as text, a remark, and a tone as for `paragraph`."""
+
+    name: str
+    value: str
+    remark: str = ""
+    tone: str = ""
+
+
 def write_report(path: Path, title: str, lead: str, sections: Sequence[Section]) -> None:
     """Render and write a report atomically."""
     template = _environment().get_template("report.html")
@@ -56,22 +70,66 @@ def _environment() -> Environment:
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> Markup:
     """A table; numbers are right-aligned, floats shown with four digits, a `Markup` cell is taken as it is."""
-    head = Markup("").join(Markup("<th>{}</th>").format(header) for header in headers)
-    body = Markup("").join(Markup("<tr>{}</tr>").format(Markup("").join(_cell(value) for value in row)) for row in rows)
+    numeric = [_is_numeric_column([row[index] for row in rows]) for index in range(len(headers))]
+    head = Markup("").join(map(_head, headers, numeric))
+    body = Markup("").join(Markup("<tr>{}</tr>").format(Markup("").join(map(_cell, row, numeric))) for row in rows)
     title = Markup("<caption>{}</caption>").format(caption) if caption else Markup("")
-    return Markup("<table>{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(title, head, body)
+    return Markup('<div class="scroll"><table>{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>').format(
+        title, head, body
+    )
 
 
-def _cell(value: Any) -> Markup:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return Markup("<td>{}</td>").format("–" if value is None else value)
-    text = f"{value:,}" if isinstance(value, int | np.integer) else f"{value:.4g}"
-    return Markup('<td class="number">{}</td>').format(text)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _is_numeric_column(values: Sequence[Any]) -> bool:
+    """Whether there are numbers and otherwise only gaps, so that header, numbers and gaps line up at the right."""
+    return any(map(_is_number, values)) and all(value is None or _is_number(value) for value in values)
+
+
+def _head(header: str, numeric: bool) -> Markup:
+    return Markup('<th class="number">{}</th>' if numeric else "<th>{}</th>").format(header)
+
+
+def _cell(value: Any, numeric: bool = False) -> Markup:
+    if _is_number(value):
+        return Markup('<td class="number">{}</td>').format(_number_text(value))
+    shown = "–" if value is None else value
+    return Markup('<td class="number">{}</td>' if numeric else "<td>{}</td>").format(shown)
+
+
+def _number_text(value: Any) -> str:
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def paragraph(text: str, *, tone: str = "") -> Markup:
     """A paragraph; tone `good`, `warn` or `bad` colours it."""
     return Markup('<p class="{}">{}</p>').format(tone, text)
+
+
+def facts(items: Sequence[Fact]) -> Markup:
+    """The most important figures as a row of cards."""
+    cards = Markup("").join(
+        Markup(
+            '<div class="fact"><span class="name">{}</span><span class="value {}">{}</span><span>{}</span></div>'
+        ).format(item.name, item.tone, item.value, item.remark)
+        for item in items
+    )
+    return Markup('<div class="facts">{}</div>').format(cards)
+
+
+def legend(entries: Sequence[tuple[tuple[int, int, int], str]]) -> Markup:
+    """What the colours of drawn boxes mean: (colour, words) pairs."""
+    keys = Markup("").join(
+        Markup('<span><i style="border-color: rgb({}, {}, {})"></i>{}</span>').format(*colour, words)
+        for colour, words in entries
+    )
+    return Markup('<p class="legend">{}</p>').format(keys)
 
 
 def figure(figure_: Any, caption: str) -> Markup:
@@ -83,7 +141,7 @@ def figure(figure_: Any, caption: str) -> Markup:
     plt.close(figure_)
     data = base64.b64encode(buffer.getvalue()).decode()
     return Markup(
-        '<figure><img src="data:image/svg+xml;base64,{}" alt="{}"><figcaption>{}</figcaption></figure>'
+        '<figure class="plot"><img src="data:image/svg+xml;base64,{}" alt="{}"><figcaption>{}</figcaption></figure>'
     ).format(data, caption, caption)
 
 
@@ -92,42 +150,94 @@ def new_figure(width_inch: float = 6.0, height_inch: float = 3.6) -> tuple[Any, 
     import matplotlib as mpl
 
     mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "belisha"
+    # Text stays text: a third of the bytes, sharp at any size, and the reader can search it.
+    mpl.rcParams.update({"svg.hashsalt": "belisha", "svg.fonttype": "none", "font.family": "sans-serif"})
     import matplotlib.pyplot as plt
 
     figure_, axes = plt.subplots(figsize=(width_inch, height_inch))
     axes.grid(visible=True, alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure_, axes
 
 
-def picture(image_rgb: ImageArray, caption: str, layers: Sequence[BoxLayer] = ()) -> Markup:
-    """A picture with boxes drawn, scaled down to report size, as an inline JPEG."""
-    data = base64.b64encode(_jpeg(draw(image_rgb, layers))).decode()
+def picture(image_rgb: ImageArray, caption: str, layers: Sequence[BoxLayer] = (), *, min_width_px: int = 0) -> Markup:
+    """A picture with boxes drawn, brought to report size, as an inline JPEG."""
+    data = base64.b64encode(_jpeg(draw(image_rgb, layers, min_width_px=min_width_px))).decode()
     return Markup('<figure><img src="data:image/jpeg;base64,{}" alt="{}"><figcaption>{}</figcaption></figure>').format(
         data, caption, caption
     )
 
 
 def gallery(pictures: Sequence[Markup]) -> Markup:
-    """Pictures side by side."""
+    """Pictures or plots side by side."""
     return Markup('<div class="gallery">{}</div>').format(Markup("").join(pictures))
 
 
-def draw(image_rgb: ImageArray, layers: Sequence[BoxLayer], max_width_px: int = _MAX_PICTURE_WIDTH_PX) -> ImageArray:
-    """A copy of the picture, at most `max_width_px` wide, with every layer's boxes and labels on it."""
-    scale = min(1.0, max_width_px / image_rgb.shape[1])
-    size_wh = (max(1, round(image_rgb.shape[1] * scale)), max(1, round(image_rgb.shape[0] * scale)))
-    canvas = np.ascontiguousarray(cv2.resize(image_rgb, size_wh, interpolation=cv2.INTER_AREA))
+def crop_around(
+    image_rgb: ImageArray, box_xywh_px: FloatArray, *, context_ratio: float = 0.75, aspect: float = 4 / 3
+) -> tuple[ImageArray, tuple[int, int]]:
+    """Cut out a box with its surroundings, so that a person sees the object and where it stands.
+
+    Args:
+        image_rgb: `(height, width, 3)` uint8.
+        box_xywh_px: `(4,)` [x, y, width, height] in its pixels.
+        context_ratio: surroundings on each side, as a share of the box's longer side.
+        aspect: width over height of the cut, kept unless the picture is too small.
+
+    Returns:
+        A view on the picture, and its (left, top) in it.
+    """
+    x, y, width, height = (float(value) for value in box_xywh_px)
+    context = context_ratio * max(width, height)
+    height_px = max(height + 2 * context, (width + 2 * context) / aspect, 48)
+    left, right = _span(x + width / 2, height_px * aspect, image_rgb.shape[1])
+    top, bottom = _span(y + height / 2, height_px, image_rgb.shape[0])
+    return image_rgb[top:bottom, left:right], (left, top)
+
+
+def _span(centre: float, length: float, limit: int) -> tuple[int, int]:
+    """Whole pixels around a centre, shifted inside 0..limit."""
+    size = max(1, min(limit, round(length)))
+    begin = min(max(0, round(centre - size / 2)), limit - size)
+    return begin, begin + size
+
+
+def draw(
+    image_rgb: ImageArray,
+    layers: Sequence[BoxLayer],
+    max_width_px: int = _MAX_PICTURE_WIDTH_PX,
+    min_width_px: int = 0,
+) -> ImageArray:
+    """A copy of the picture, `min_width_px` to `max_width_px` wide, with every layer's boxes and labels on it."""
+    width_px = image_rgb.shape[1]
+    scale = min(max(width_px, min_width_px), max_width_px) / width_px
+    size_wh = (max(1, round(width_px * scale)), max(1, round(image_rgb.shape[0] * scale)))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    canvas = np.array(cv2.resize(image_rgb, size_wh, interpolation=way), dtype=np.uint8)
     for layer in layers:
-        for index, (x, y, width, height) in enumerate(layer.boxes_xywh_px * scale):
-            corner, opposite = (round(x), round(y)), (round(x + width), round(y + height))
-            cv2.rectangle(canvas, corner, opposite, layer.colour_rgb, 2)
-            if index < len(layer.labels):
-                place = (corner[0], max(12, corner[1] - 4))
-                cv2.putText(
-                    canvas, layer.labels[index], place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, layer.colour_rgb, 1, cv2.LINE_AA
-                )
-    return np.asarray(canvas, dtype=np.uint8)
+        for corner, opposite in _corners(layer.boxes_xywh_px * scale):
+            cv2.rectangle(canvas, corner, opposite, layer.colour_rgb, 2, cv2.LINE_AA)
+    for layer in layers:
+        for (corner, _), label in zip(_corners(layer.boxes_xywh_px * scale), layer.labels, strict=False):
+            _write_label(canvas, label, corner, layer.colour_rgb)
+    return canvas
+
+
+def _corners(boxes_xywh_px: FloatArray) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    return [((round(x), round(y)), (round(x + width), round(y + height))) for x, y, width, height in boxes_xywh_px]
+
+
+def _write_label(canvas: ImageArray, label: str, corner: tuple[int, int], colour_rgb: tuple[int, int, int]) -> None:
+    """White or black letters on a patch of the box's colour, above the box or, where there is no room, inside it."""
+    (width, height), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, _LABEL_SCALE, 1)
+    patch_height = height + 2 * _LABEL_PAD_PX
+    left = max(0, min(corner[0] - 1, canvas.shape[1] - width - 2 * _LABEL_PAD_PX))
+    top = corner[1] - patch_height if corner[1] >= patch_height else max(0, corner[1])
+    opposite = (left + width + 2 * _LABEL_PAD_PX, top + patch_height)
+    cv2.rectangle(canvas, (left, top), opposite, colour_rgb, cv2.FILLED)
+    letters = _BLACK if np.dot(colour_rgb, (0.299, 0.587, 0.114)) > 150 else _WHITE
+    place = (left + _LABEL_PAD_PX, top + height + _LABEL_PAD_PX)
+    cv2.putText(canvas, label, place, cv2.FONT_HERSHEY_SIMPLEX, _LABEL_SCALE, letters, 1, cv2.LINE_AA)
 
 
 def _jpeg(image_rgb: ImageArray) -> bytes:
@@ -136,6 +246,6 @@ def _jpeg(image_rgb: ImageArray) -> bytes:
 
 
 __all__ = [
-    "AMBER", "BLUE", "GREEN", "GREY", "RED", "BoxLayer", "Markup", "Section", "draw", "escape", "figure", "gallery",
-    "new_figure", "paragraph", "picture", "table", "write_report",
+    "AMBER", "BLUE", "GREEN", "GREY", "RED", "BoxLayer", "Fact", "Markup", "Section", "crop_around", "draw", "escape", "facts",
+    "figure", "gallery", "legend", "new_figure", "paragraph", "picture", "table", "write_report",
 ]  # fmt: skip
