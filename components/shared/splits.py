@@ -121,8 +121,9 @@ def assignment_digest(table: pa.Table) -> str:
     digest = hashlib.sha256()
     for begin in range(0, table.num_rows, _DIGEST_ROWS):
         rows = table.slice(begin, _DIGEST_ROWS)
-        lines = pc.binary_join_element_wise(rows.column("image_id"), rows.column("part").cast(pa.string()), " ")
-        digest.update("".join(f"{line}\n" for line in lines.to_pylist()).encode())
+        part = rows.column("part").cast(pa.string())
+        lines = pc.binary_join_element_wise(rows.column("image_id"), " ", part, "\n", "").combine_chunks()
+        digest.update(pa.concat_arrays(lines.chunks if isinstance(lines, pa.ChunkedArray) else [lines]).buffers()[2])
     return digest.hexdigest()
 
 
