@@ -31,9 +31,9 @@ from belisha.components.shared.evaluation.miss_rate import (
     subset_outcomes,
 )
 from belisha.components.shared.evaluation.resampling import (
+    CountArray,
     RankedOutcomes,
     RecallPoints,
-    WeightArray,
     weighted_average_precision,
     weighted_miss_rate,
 )
@@ -137,9 +137,9 @@ class _Model:
 class _Groups:
     """What each group holds: `(groups,)` pictures, counted boxes, and counted boxes of the reasonable subset."""
 
-    images: WeightArray
-    pedestrians: WeightArray
-    reasonable: WeightArray
+    images: CountArray
+    pedestrians: CountArray
+    reasonable: CountArray
 
 
 def paired_bootstrap(
@@ -226,8 +226,8 @@ def _cache(
     )
 
 
-def _tally(group: IndexArray, groups: int) -> WeightArray:
-    return np.bincount(group, minlength=groups).astype(np.float32)
+def _tally(group: IndexArray, groups: int) -> CountArray:
+    return np.bincount(group, minlength=groups).astype(np.int32)
 
 
 def _model(
@@ -263,15 +263,15 @@ def _resample(
     return {name: np.concatenate([part[name] for part in blocks]) for name in wanted}
 
 
-def _draw(groups: int, size: int, seed: int, block: int) -> WeightArray:
+def _draw(groups: int, size: int, seed: int, block: int) -> CountArray:
     """How often each group is drawn, `(size, groups)`, each row summing to the number of groups."""
     drawn = np.random.default_rng([seed, block]).integers(0, groups, (size, groups))
     drawn += np.arange(size)[:, None] * groups
-    return np.bincount(drawn.ravel(), minlength=size * groups).reshape(size, groups).astype(np.float32)
+    return np.bincount(drawn.ravel(), minlength=size * groups).reshape(size, groups).astype(np.int32)
 
 
 def _differences(
-    models: Sequence[_Model], holds: _Groups, wanted: Sequence[str], counts: WeightArray
+    models: Sequence[_Model], holds: _Groups, wanted: Sequence[str], counts: CountArray
 ) -> dict[str, FloatArray]:
     """Candidate minus champion on each resample; NaN where a resample holds no box that counts."""
     differences = {name: np.full(len(counts), np.nan) for name in wanted}
@@ -306,5 +306,5 @@ def _first_row(ranked: RankedOutcomes) -> RankedOutcomes:
     return RankedOutcomes(ranked.group, ranked.outcomes[:1])
 
 
-def _weighed(counts: WeightArray, held: WeightArray) -> IndexArray:
-    return np.rint(counts.astype(np.float64) @ held.astype(np.float64)).astype(np.intp)
+def _weighed(counts: CountArray, held: CountArray) -> IndexArray:
+    return np.asarray(counts @ held.astype(np.intp), dtype=np.intp)

@@ -18,8 +18,8 @@ from belisha.components.shared.evaluation.matching import FALSE_POSITIVE, IGNORE
 from belisha.components.shared.evaluation.miss_rate import FPPI_POINTS, MISS_RATE_FLOOR
 from belisha.components.shared.evaluation.sets import FloatArray, IndexArray
 
-# float32 counts exactly up to 16 million, and is half the memory traffic.
-WeightArray = npt.NDArray[np.float32]
+# Running sums of 32-bit integers are several times faster in numpy than those of floats, and exact.
+CountArray = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class RecallPoints:
         self._reached = np.cumsum(reached, axis=1, dtype=np.uint8).ravel()
         self._row_start = (rows * width)[:, None]
 
-    def reached_by(self, found: WeightArray) -> npt.NDArray[np.uint8]:
+    def reached_by(self, found: CountArray) -> npt.NDArray[np.uint8]:
         """Points with recall >= point, for `(b, n)` numbers of found boxes."""
         return np.asarray(self._reached.take(found.astype(np.intp) + self._row_start))
 
 
-def weighted_average_precision(ranked: RankedOutcomes, counts: WeightArray, points: RecallPoints) -> FloatArray:
+def weighted_average_precision(ranked: RankedOutcomes, counts: CountArray, points: RecallPoints) -> FloatArray:
     """AP `(b, t)` of each resample at each overlap.
 
     Args:
@@ -66,14 +66,13 @@ def weighted_average_precision(ranked: RankedOutcomes, counts: WeightArray, poin
         points: of the same resamples.
     """
     weights = counts.take(ranked.group, axis=1)
-    running = np.zeros((len(counts), len(ranked.group) + 1), np.float32)
-    np.cumsum(weights, axis=1, out=running[:, 1:])
+    running = _running_sums(weights)
     rows = [_one_overlap(outcome, weights, running, points) for outcome in ranked.outcomes]
     return np.stack(rows, axis=1)
 
 
 def weighted_miss_rate(
-    ranked: RankedOutcomes, counts: WeightArray, images: IndexArray, pedestrians: IndexArray
+    ranked: RankedOutcomes, counts: CountArray, images: IndexArray, pedestrians: IndexArray
 ) -> FloatArray:
     """MR⁻² `(b,)` of each resample.
 
@@ -85,9 +84,8 @@ def weighted_miss_rate(
     """
     outcome = ranked.outcomes[0]
     wrong, right = np.flatnonzero(outcome == FALSE_POSITIVE), np.flatnonzero(outcome == TRUE_POSITIVE)
-    wrong_sum = np.cumsum(counts.take(ranked.group[wrong], axis=1), axis=1)
-    right_sum = np.zeros((len(counts), len(right) + 1), np.float32)
-    np.cumsum(counts.take(ranked.group[right], axis=1), axis=1, out=right_sum[:, 1:])
+    wrong_sum = np.cumsum(counts.take(ranked.group[wrong], axis=1), axis=1, dtype=np.int32)
+    right_sum = _running_sums(counts.take(ranked.group[right], axis=1))
     # Everything before the false positive that would exceed the point belongs to it.
     right_before = np.append(np.searchsorted(right, wrong), len(right))
     allowed = _largest_counts(FPPI_POINTS, images)
@@ -100,25 +98,36 @@ def weighted_miss_rate(
 
 
 def _one_overlap(
-    outcome: npt.NDArray[np.int8], weights: WeightArray, running: WeightArray, points: RecallPoints
+    outcome: npt.NDArray[np.int8], weights: CountArray, running: CountArray, points: RecallPoints
 ) -> FloatArray:
     edges = np.diff((outcome == TRUE_POSITIVE).astype(np.int8), prepend=0, append=0)
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     if not len(ends):
         return np.zeros(len(weights))
     counted = running.take(ends, axis=1)
-    found = np.cumsum(counted - running.take(starts, axis=1), axis=1)
+    found = np.cumsum(counted - running.take(starts, axis=1), axis=1, dtype=np.int32)
     ignored = np.flatnonzero(outcome == IGNORED)
     if len(ignored):
-        ignored_sum = np.zeros((len(weights), len(ignored) + 1), np.float32)
-        np.cumsum(weights.take(ignored, axis=1), axis=1, out=ignored_sum[:, 1:])
+        ignored_sum = _running_sums(weights.take(ignored, axis=1))
         counted -= ignored_sum.take(np.searchsorted(ignored, ends), axis=1)
-    reached = points.reached_by(found)
-    precision = found
-    precision /= np.maximum(counted, 1, out=counted)  # nothing counted: 0 / 1
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    gained = np.diff(reached, axis=1, prepend=np.uint8(0))
-    return np.einsum("bk,bk->b", envelope, gained.astype(np.float32)).astype(np.float64) / len(RECALL_POINTS)
+    precision = found / np.maximum(counted, 1, out=counted)  # nothing counted: 0 / 1
+    gained = points.reached_by(found)
+    gained[:, 1:] -= gained[:, :-1].copy()
+    return np.asarray(np.einsum("bk,bk->b", _envelope(precision), gained, dtype=np.float64)) / len(RECALL_POINTS)
+
+
+def _envelope(precision: FloatArray) -> FloatArray:
+    """Largest precision at this or a later place of each row."""
+    # Bits of floats >= 0 are ordered as integers are, and numpy accumulates 64-bit integers five times faster.
+    bits = precision.view(np.int64)[:, ::-1]
+    return np.maximum.accumulate(bits, axis=1)[:, ::-1].view(np.float64)
+
+
+def _running_sums(weights: CountArray) -> CountArray:
+    """Sums before each place of each row, `(b, n + 1)`."""
+    sums = np.zeros((len(weights), weights.shape[1] + 1), np.int32)
+    np.cumsum(weights, axis=1, out=sums[:, 1:])
+    return sums
 
 
 def _least_counts(ratios: FloatArray, totals: IndexArray) -> IndexArray:
