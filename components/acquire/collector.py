@@ -75,6 +75,7 @@ class LabelCollector:
         self.pictures: list[RawPicture] = []
         self._format = format_name
         self._own_roles = {normalised(name): role for name, role in (own_roles or {}).items()}
+        self._roles: dict[str, Role] = {}
         self._warnings: list[str] = []
         self._dropped: Counter[str] = Counter()
         self._ignored: Counter[str] = Counter()
@@ -88,11 +89,13 @@ class LabelCollector:
 
     def warn(self, sentence: str) -> None:
         """Keep a sentence for people, once."""
-        if sentence not in self._warnings:
-            self._warnings.append(sentence)
+        shown = printable(sentence)
+        if shown not in self._warnings:
+            self._warnings.append(shown)
 
     def refuse(self, reason: str, sentence: str, picture: Path | None = None) -> None:
         """Count one label that cannot be used; a picture named here is marked as untrustworthy."""
+        sentence = printable(sentence)
         self._refused[reason] += 1
         if len(self._refusals) < _MAX_REFUSALS_TOLD:
             self._refusals.append(Refusal(reason, sentence, picture))
@@ -105,8 +108,9 @@ class LabelCollector:
 
     def add(self, picture: LabelledPicture, size_px: tuple[int, int] | None = None) -> RawPicture:
         """Add a picture and return it, for its boxes to be appended."""
-        licence = picture.licence or self.options.licence
-        raw = RawPicture(replace(picture, licence=licence), size_px)
+        if not picture.licence and self.options.licence:
+            picture = replace(picture, licence=self.options.licence)
+        raw = RawPicture(picture, size_px)
         self.pictures.append(raw)
         return raw
 
@@ -127,9 +131,9 @@ class LabelCollector:
             merged[picture.path] = self._merged(merged.get(picture.path), picture)
         for path in self._problems:
             merged.setdefault(path, LabelledPicture(path, licence=self.options.licence))
-        pictures = tuple(
-            replace(merged[path], problem=self._problems.get(path, merged[path].problem)) for path in sorted(merged)
-        )
+        for path, problem in self._problems.items():
+            merged[path] = replace(merged[path], problem=problem)
+        pictures = tuple(merged[path] for path in sorted(merged, key=str))
         self._warn_of_missing(pictures)
         self._warn_of_no_pedestrian(pictures)
         return Labels(
@@ -147,7 +151,7 @@ class LabelCollector:
         return tuple(box for box in boxes if box is not None)
 
     def _box_of(self, raw: RawBox, picture: Path, *, one_based: bool) -> Box | None:
-        role = self.options.class_map.role_of(raw.class_name, self._own_roles)
+        role = self._role_of(raw.class_name)
         if role is Role.DROP:
             self._dropped[raw.class_name] += 1
             return None
@@ -159,6 +163,11 @@ class LabelCollector:
         if ignore:
             self._ignored[raw.class_name if role is Role.IGNORE else f"{raw.class_name} ({raw.ignore_flag})"] += 1
         return Box(x, y, width, height, ignore, _visible_ratio(raw), raw.occlusion, raw.annotator)
+
+    def _role_of(self, class_name: str) -> Role:
+        if class_name not in self._roles:
+            self._roles[class_name] = self.options.class_map.role_of(class_name, self._own_roles)
+        return self._roles[class_name]
 
     def _refuse_size(self, raw: RawBox, width: float, height: float, picture: Path) -> None:
         sentence = (
@@ -190,7 +199,7 @@ class LabelCollector:
         if any(not box.ignore for picture in pictures for box in picture.boxes):
             return
         found = ", ".join(sorted({*self._dropped, *self._ignored})[:20]) or "none"
-        self.warn(f"no box counts as pedestrian (classes found: {found}): map one with --class-map NAME=pedestrian")
+        self.warn(f"no box counts as pedestrian (classes found: {found}): map one with --map NAME=pedestrian")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +215,11 @@ class _Reporting:
             return False
         self.collector.refuse(error.reason, str(error), self.picture)
         return True
+
+
+def printable(sentence: str) -> str:
+    """A sentence that may quote hostile names: line breaks, control characters and stray bytes are shown escaped."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
 
 
 def warn_of_unlabelled(collector: LabelCollector, unlabelled: list[Path], what: str) -> None:

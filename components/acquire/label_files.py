@@ -181,6 +181,10 @@ def number(value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise BadLabelError("not_a_number", f"{what}: expected a number, got {_shown(value)}")
     try:
+        if (
+            isinstance(value, str) and "_" in value
+        ):  # float() takes 2008_000001, the name of a VOC picture, for a number
+            raise ValueError
         found = float(value)
     except (ValueError, OverflowError):
         raise BadLabelError("not_a_number", f"{what}: expected a number, got {_shown(value)}") from None
@@ -195,8 +199,10 @@ def four_numbers(value: object, what: str) -> tuple[float, float, float, float]:
     """`value` as four finite numbers; raises BadLabelError."""
     if not isinstance(value, list | tuple) or len(value) != 4:
         raise BadLabelError("wrong_type", f"{what}: expected four numbers, got {_shown(value)}")
-    first, second, third, fourth = (number(item, what) for item in value)
-    return first, second, third, fourth
+    first, second, third, fourth = value
+    if all(type(item) in (float, int) and -MAX_COORDINATE_PX < item < MAX_COORDINATE_PX for item in value):
+        return float(first), float(second), float(third), float(fourth)
+    return number(first, what), number(second, what), number(third, what), number(fourth, what)
 
 
 def _shown(value: object) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from belisha.components.acquire.collector import LabelCollector, RawBox, RawPicture, read_from_one
+from belisha.components.acquire.collector import LabelCollector, RawBox, RawPicture, read_from_one, warn_of_unlabelled
 from belisha.components.acquire.label_files import (
     BadLabelError,
     FileListing,
@@ -65,7 +65,10 @@ class CocoReader:
             raise InputError(f"{root} has no COCO JSON with images and annotations: check the folder or the format")
         instances = [path for path in files if path.name.startswith("instances")]
         collector = LabelCollector(self.name, options, free_origin=True)
-        read_coco_files(instances or files, open_index(listing, options.images_dir), collector)
+        index = open_index(listing, options.images_dir)
+        read_coco_files(instances or files, index, collector)
+        labelled = {raw.picture.path for raw in collector.pictures}
+        warn_of_unlabelled(collector, [path for path in index.paths if path not in labelled], "entry in the labels")
         return collector.finish(one_based=read_from_one(collector))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from belisha.components.acquire.class_map import Role
-from belisha.components.acquire.collector import LabelCollector, RawBox
+from belisha.components.acquire.collector import LabelCollector, RawBox, warn_of_unlabelled
 from belisha.components.acquire.label_files import (
     MAX_JSON_BYTES,
     FileListing,
@@ -50,6 +50,8 @@ class CrowdHumanReader:
         for path in files:
             with collector.reporting():
                 _read_file(path, index, collector)
+        labelled = {raw.picture.path for raw in collector.pictures}
+        warn_of_unlabelled(collector, [path for path in index.paths if path not in labelled], "line in the labels")
         return collector.finish()
 
 

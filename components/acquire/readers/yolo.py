@@ -69,7 +69,7 @@ def _names_of(listing: FileListing, root: Path, collector: LabelCollector) -> tu
     if plain is not None:
         with collector.reporting():
             return dict(enumerate(line.strip() for line in read_text(plain).splitlines() if line.strip())), False
-    collector.warn("no YAML or classes.txt names the classes, so they are called by number: --class-map 0=pedestrian")
+    collector.warn("no YAML or classes.txt names the classes, so they are called by number: --map 0=pedestrian")
     return {}, False
 
 

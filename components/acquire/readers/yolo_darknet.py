@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from belisha.components.acquire.collector import LabelCollector, read_from_one
+from belisha.components.acquire.collector import LabelCollector, read_from_one, warn_of_unlabelled
 from belisha.components.acquire.label_files import FileListing, list_files, read_text
 from belisha.components.acquire.labels import Labels, ReaderOptions
 from belisha.components.acquire.picture_index import PictureIndex, open_index
@@ -33,6 +33,9 @@ class YoloDarknetReader:
         index = open_index(listing, options.images_dir)
         names = _names_of(listing, collector)
         pictures = _listed_pictures(listing, index, collector)
+        if pictures:
+            left_out = set(index.paths).difference(pictures)
+            warn_of_unlabelled(collector, sorted(left_out), "line in a list of pictures")
         read_pictures(pictures or index.paths, LabelFinder(listing, index), names, collector, listed=bool(pictures))
         return collector.finish(one_based=read_from_one(collector))
 

@@ -61,8 +61,12 @@ class LabelFinder:
         return picture.parent in self._folders or (parallel is not None and parallel.parent.is_dir())
 
     def unused(self) -> list[Path]:
-        """Label files that belong to no picture."""
+        """Label files that belong to no picture that was asked for."""
         return sorted(path for path in self._known - self._used if looks_like_labels(path))
+
+    def has_picture(self, label: Path) -> bool:
+        """Whether any picture of the label's name exists."""
+        return self._stems.get(label.stem, 0) > 0
 
     def _find(self, picture: Path) -> Path | None:
         parallel = _parallel(picture)
@@ -106,6 +110,8 @@ def read_pictures(
                 _read_one(picture, label, names, collector, first_five=first_five)
     _add_background(bare, labelled_folders, finder, collector, listed=listed)
     for label in finder.unused():
+        if listed and finder.has_picture(label):
+            continue  # its picture was left out of the lists, which the reader of the lists reports
         collector.refuse("missing_picture", f"{label} labels a picture that is not there")
 
 

@@ -103,6 +103,7 @@ MARKING = [
     ("yolo", yolo_with(b"0 0.5 0.5 0.1 0.1 0.9\n"), "wrong_line", "a score behind the box"),
     ("yolo", yolo_with(b"7 0.5 0.5 0.1 0.1\n"), "unknown_class", "class without a name"),
     ("yolo", yolo_with(b"-1 0.5 0.5 0.1 0.1\n"), "wrong_line", "negative class"),
+    ("yolo", yolo_with(b"0 0_5 0.5 0.1 0.1\n"), "not_a_number", "underscore in a number"),
     ("yolo", yolo_with(b"person 0.5 0.5 0.1 0.1\n"), "not_a_number", "class as word"),
     ("yolo", yolo_with(b"\xff\xfe\x00 garbage"), "not_utf8", "not UTF-8"),
     ("pascal_voc", voc_with("not xml at all"), "not_xml", "not XML"),
@@ -277,6 +278,19 @@ def test_links_are_followed_once_and_dangling_ones_left(tmp_path: Path) -> None:
     (root / "images" / "train" / "linked.jpg").symlink_to(outside)
     labels = read("yolo", root)
     assert sorted(picture.path.name for picture in labels.pictures) == ["good.jpg", "linked.jpg"]
+
+
+def test_hostile_names_are_shown_escaped(tmp_path: Path) -> None:
+    """A sentence never carries a terminal's control codes, line breaks, or bytes that cannot be written as UTF-8."""
+    write.write_yolo(tmp_path, {"good": [GOOD]})
+    for name in (b"\xff.jpg", b"a\x1b[31m.jpg"):
+        (tmp_path / "images" / "train" / os.fsdecode(name)).write_bytes(b"no picture")
+        (tmp_path / "labels" / "train" / os.fsdecode(name.replace(b".jpg", b".txt"))).write_text("0 .5 .5 .1 .1")
+    labels = read("yolo", tmp_path)
+    assert labels.refused == {"unreadable_picture": 2}
+    sentences = [refusal.sentence for refusal in labels.refusals] + [picture.problem for picture in labels.pictures]
+    assert all(sentence.isprintable() for sentence in sentences)
+    assert "a\\x1b[31m.jpg" in "".join(sentences)
 
 
 def test_files_that_are_no_files_are_left_alone(tmp_path: Path) -> None:

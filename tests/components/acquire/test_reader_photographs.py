@@ -180,6 +180,16 @@ def test_darknet_lists_decide_which_pictures_count(tmp_path: Path) -> None:
     labels = read(tmp_path)
     assert {picture.path.stem: len(picture.boxes) for picture in labels.pictures} == {"a": 1, "c": 0, "gone": 0}
     assert any("1 of 3 labelled pictures have no file (first: gone.jpg)" in warning for warning in labels.warnings)
+    assert any("1 pictures have no line in a list of pictures" in warning for warning in labels.warnings)
+    assert not labels.refused
+
+
+def test_coco_says_which_pictures_it_has_no_entry_for(tmp_path: Path) -> None:
+    root = write.write_coco(tmp_path, {"a": [GOOD]})
+    write.write_picture(root / "images" / "more.jpg")
+    labels = read(root)
+    assert only(labels).path.name == "a.jpg"
+    assert any("1 pictures have no entry in the labels and were left out" in warning for warning in labels.warnings)
 
 
 @pytest.mark.parametrize("ignored", [False, True])
