@@ -34,9 +34,9 @@ def average_precision(outcomes: npt.NDArray[np.int8], pedestrians: int) -> Float
     """
     if outcomes.shape[1] == 0:
         return np.zeros(len(outcomes))
-    found = np.cumsum(outcomes == TRUE_POSITIVE, axis=1, dtype=np.float64)
-    counted = np.cumsum(outcomes != IGNORED, axis=1, dtype=np.float64)
-    precision = np.divide(found, counted, out=np.zeros_like(found), where=counted > 0)
+    found = np.cumsum(outcomes == TRUE_POSITIVE, axis=1, dtype=np.int32)
+    counted = np.cumsum(outcomes != IGNORED, axis=1, dtype=np.int32)
+    precision = found / np.maximum(counted, 1)  # nothing counted: 0 / 1
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     recall = found / pedestrians
     return np.array([_mean_precision(*row) for row in zip(recall, envelope, strict=True)])

@@ -36,7 +36,8 @@ class Candidates:
         order: `(m,)` index into the detection set: by picture, then by falling score, then as given.
         rank: `(m,)` place within its picture, from 0.
         by_score: `(m,)` index into the choosing order: by falling score over all pictures, then by picture.
-        detection: `(p,)` index into the choosing order, ascending.
+        detection: `(p,)` index into the choosing order, ascending; the pairs of each detection are in its order of
+            preference: by falling IoU, of equals the box that stands last, as in COCO.
         box: `(p,)` index into the evaluation set's boxes.
         iou: `(p,)` intersection over union.
         ioa: `(p,)` intersection over the detection's area: what regions to ignore are matched by.
@@ -75,7 +76,8 @@ def find_candidates(truth: EvaluationSet, detections: DetectionSet) -> Candidate
     by_score = np.argsort(-detections.scores[order], kind="stable")
     chunks = list(_overlapping_pairs(truth, image, detections.boxes_xywh_px[order]))
     detection, box, iou, ioa = (np.concatenate(column) for column in zip(*chunks, strict=True))
-    return Candidates(order, rank, by_score, detection, box, iou, ioa, len(truth.box_image))
+    liked = np.lexsort((-box, -iou, detection))
+    return Candidates(order, rank, by_score, detection[liked], box[liked], iou[liked], ioa[liked], len(truth.box_image))
 
 
 def match(
@@ -106,32 +108,38 @@ def _overlapping_pairs(
     truth: EvaluationSet, image: IndexArray, boxes_xywh: FloatArray
 ) -> Iterator[tuple[IndexArray, IndexArray, FloatArray, FloatArray]]:
     box_order = np.argsort(truth.box_image, kind="stable")
-    counts = np.bincount(truth.box_image, minlength=truth.n_images)
-    starts = (np.cumsum(counts) - counts)[image]
-    counts = counts[image]
+    per_image = np.bincount(truth.box_image, minlength=truth.n_images)
+    counts = per_image[image]
     pairs_before = np.concatenate([[0], np.cumsum(counts)])
+    # The pairs of a detection are numbered on from those before it, its boxes from the first of its picture.
+    offsets = (np.cumsum(per_image) - per_image)[image] - pairs_before[:-1]
+    left, right = boxes_xywh[:, 0], boxes_xywh[:, 0] + boxes_xywh[:, 2]
     truth_xywh = truth.boxes_xywh_px[box_order]
+    truth_left, truth_right = truth_xywh[:, 0].copy(), truth_xywh[:, 0] + truth_xywh[:, 2]
     first = 0
     while True:
         last = max(
             first + 1, int(np.searchsorted(pairs_before, pairs_before[first] + _PAIRS_AT_ONCE, side="right")) - 1
         )
-        part = slice(first, last)
-        detection = np.repeat(np.arange(len(image))[part], counts[part])
-        within = np.arange(len(detection)) - np.repeat(pairs_before[:-1][part] - pairs_before[first], counts[part])
-        box = np.repeat(starts[part], counts[part]) + within
-        keep, iou, ioa = _overlaps(boxes_xywh[detection], truth_xywh[box])
+        part, repeats = slice(first, last), counts[first:last]
+        box = np.repeat(offsets[part], repeats)
+        box += np.arange(pairs_before[first], pairs_before[first] + len(box))
+        width = np.minimum(np.repeat(right[part], repeats), truth_right[box])
+        width -= np.maximum(np.repeat(left[part], repeats), truth_left[box])
+        near = np.flatnonzero(width > 0)  # few pedestrians stand above each other: most pairs end here
+        detection, box = np.repeat(np.arange(first, min(last, len(image))), repeats)[near], box[near]
+        keep, iou, ioa = _overlaps(boxes_xywh[detection], truth_xywh[box], width[near])
         yield detection[keep], box_order[box[keep]], iou, ioa
         first = last
         if first >= len(image):
             return
 
 
-def _overlaps(a: FloatArray, b: FloatArray) -> tuple[IndexArray, FloatArray, FloatArray]:
-    width = np.minimum(a[:, 0] + a[:, 2], b[:, 0] + b[:, 2]) - np.maximum(a[:, 0], b[:, 0])
+def _overlaps(a: FloatArray, b: FloatArray, width: FloatArray) -> tuple[IndexArray, FloatArray, FloatArray]:
+    """Pairs that overlap enough, of rows of `a` and `b` that share `width` pixels: their indices, IoU, and IoA of `a`."""
     height = np.minimum(a[:, 1] + a[:, 3], b[:, 1] + b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
     area = a[:, 2] * a[:, 3]
-    shared = width.clip(min=0) * height.clip(min=0)
+    shared = width * height.clip(min=0)
     # The overlap with the detection's own area is never below the IoU, but for rounding.
     keep = np.flatnonzero((shared > 0) & (shared >= (MIN_OVERLAP - 1e-9) * area))
     shared, area = shared[keep], area[keep]
@@ -144,8 +152,6 @@ def _assign(candidates: Candidates, pairs: IndexArray, thresholds: tuple[float, 
     n_detections = len(candidates.order)
     pairs = pairs[candidates.iou[pairs] >= min(thresholds)]
     detection, box, iou = candidates.detection[pairs], candidates.box[pairs], candidates.iou[pairs]
-    preference = np.lexsort((-box, -iou, detection))  # of equal overlaps COCO takes the box that stands last
-    detection, box, iou = detection[preference], box[preference], iou[preference]
     counts = np.bincount(detection, minlength=n_detections)
     start = np.tile(np.cumsum(counts) - counts, len(thresholds))
     # Falling overlap: the boxes a detection may take at a threshold are the first so many of its list.
