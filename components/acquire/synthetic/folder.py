@@ -139,13 +139,12 @@ def _annotations(street: StreetPicture) -> list[Record]:
             "area": box.width * box.height,
             "iscrowd": 0,
             "ignore": int(box.ignore),
-            "vis_bbox": list(visible),
             "height": body[3],
             "body_bbox": list(body),
             "occlusion": box.occlusion,
         }
         if box.visible_ratio is not None:
-            record["vis_ratio"] = box.visible_ratio
+            record |= {"vis_bbox": list(visible), "vis_ratio": box.visible_ratio}
         found.append(record)
     return found
 

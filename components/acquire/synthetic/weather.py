@@ -16,7 +16,7 @@ from belisha.components.acquire.synthetic.textures import glow, noise_tile, rain
 from belisha.components.acquire.synthetic.world import View, generator_of_camera, view_of
 from belisha.components.shared.images import ImageArray
 
-_AMBIENT = {"night": (0.30, 0.32, 0.42), "dusk": (0.62, 0.52, 0.54)}
+_AMBIENT = {"night": (0.23, 0.25, 0.35), "dusk": (0.62, 0.52, 0.54)}
 _LAMP_LIGHT = np.array([1.0, 0.86, 0.62], np.float32)
 _STREAK_TILES = 6
 _EXPOSURES = {"day": (0.86, 1.14), "dusk": (0.9, 1.1), "night": (0.85, 1.2), "rain": (0.84, 1.04), "fog": (0.92, 1.06)}
@@ -100,7 +100,7 @@ def _light(view: View, backdrop: Backdrop, condition: str) -> ImageArray:
             [1.25, 1.0, 0.85], np.float32
         )
         light = np.where(backdrop.sky[:, :, None], light * rows, light)
-    strength = 0.7 if condition == "night" else 0.3
+    strength = 0.55 if condition == "night" else 0.3
     light += strength * cv2.resize(_lamp_pools(view), (view.width_px, view.height_px))[:, :, None] * _LAMP_LIGHT
     return np.asarray((light * 255).clip(0, 255), dtype=np.uint8)
 
