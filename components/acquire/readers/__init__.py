@@ -6,6 +6,7 @@ from pathlib import Path
 
 from belisha.components.acquire.label_files import list_files
 from belisha.components.acquire.labels import Reader
+from belisha.components.acquire.readers.agreement import AgreeingReaders
 from belisha.components.acquire.readers.citypersons import CityPersonsReader
 from belisha.components.acquire.readers.coco import CocoReader
 from belisha.components.acquire.readers.crowdhuman import CrowdHumanReader
@@ -48,19 +49,14 @@ def reader_named(name: str) -> Reader:
 
 
 def detect_format(root: Path) -> Reader:
-    """The one reader that recognises what lies below `root`.
+    """The reader that recognises what lies below `root`; of several, one that demands that all of them agree.
 
     Raises:
-        InputError: `root` does not exist, no format is recognised, or several are.
+        InputError: `root` does not exist, or no format is recognised.
     """
     listing = list_files(root)
     found = [reader for reader in _READERS if reader.detect(listing)]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(format_names())
     if not found:
+        known = ", ".join(format_names())
         raise InputError(f"no label format is recognised in {root}: expected one of {known}; force one with --format")
-    names = ", ".join(reader.name for reader in found)
-    raise InputError(
-        f"{root} holds labels of several formats ({names}): choose one with --format, or give its own folder"
-    )
+    return found[0] if len(found) == 1 else AgreeingReaders(found)

@@ -61,13 +61,13 @@ def cut_boxes(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return boxes, np.tile([60.0, 40.0], (len(boxes), 1))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(drawn=cut_boxes())
 def test_cut_zero_based_boxes_are_never_taken_for_one_based(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     assert not origin_evidence(*drawn).one_based
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(drawn=cut_boxes())
 def test_the_same_boxes_counted_from_one_are_recognised_when_enough_touch_the_border(
     drawn: tuple[np.ndarray, np.ndarray],

@@ -55,11 +55,28 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         detect_format(tmp_path / "absent")
 
 
-def test_two_formats_are_not_guessed(tmp_path: Path) -> None:
-    write.write_coco(tmp_path, TRUTH)
-    write.write_voc(tmp_path, TRUTH)
-    with pytest.raises(InputError, match=r"several formats \(coco, pascal_voc\): choose one with --format"):
-        detect_format(tmp_path)
+def both_formats(root: Path, coco_width: float) -> Path:
+    """The same picture labelled in COCO and VOC, the width of its box as given in COCO and 30 in VOC."""
+    write.write_coco(root, {"000001": [("pedestrian", (10.0, 20.0, coco_width, 40.0))]})
+    write.write_text(root / "Annotations" / "000001.xml", write.voc_xml("000001", [("pedestrian", (10, 20, 30, 40))]))
+    return root
+
+
+def test_two_formats_that_agree_are_one(tmp_path: Path) -> None:
+    root = both_formats(tmp_path, 30.0)
+    labels = detect_format(root).read(root, ReaderOptions())
+    assert labels.format == "coco"
+    assert labels.pedestrians == 1
+    assert any("several formats (coco, pascal_voc): those of coco were taken" in warning for warning in labels.warnings)
+
+
+def test_two_formats_that_differ_are_not_guessed(tmp_path: Path) -> None:
+    root = both_formats(tmp_path, 31.0)
+    with pytest.raises(
+        InputError, match=r"different labels in several formats \(coco 1 pictures.*choose one with --format"
+    ):
+        detect_format(root).read(root, ReaderOptions())
+    assert reader_named("coco").read(root, ReaderOptions()).pedestrians == 1
 
 
 @pytest.mark.parametrize(

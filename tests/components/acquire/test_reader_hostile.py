@@ -390,7 +390,7 @@ JSON_FORMS = {
 def test_any_json_gives_labels_or_refusals(name: str, tmp_path: Path) -> None:
     file, keys = JSON_FORMS[name]
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(document=st.fixed_dictionaries({key: json_values | st.lists(json_values, max_size=4) for key in keys}))
     def holds(document: dict[str, object]) -> None:
         (tmp_path / file).write_text(json.dumps(document))
@@ -419,7 +419,7 @@ def test_any_bytes_give_labels_or_refusals(name: str, tmp_path: Path) -> None:
         [b"1", b" ", b",", b"\n", b"-", b".5", b"nan", b"1e999", b"(", b")", b"\x00", b"\xff", b"9" * 40]
     )
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(tail=st.lists(pieces, max_size=30).map(b"".join) | st.binary(max_size=60))
     def holds(tail: bytes) -> None:
         path.write_bytes(start + tail)

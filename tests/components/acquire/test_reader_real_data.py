@@ -148,6 +148,8 @@ def test_citypersons_labels_come_without_their_pictures(real_data: Path) -> None
     assert box.visible_ratio == pytest.approx(0.802941176471)
 
 
-def test_voc61_as_a_whole_is_not_guessed(real_data: Path) -> None:
-    with pytest.raises(Exception, match=r"several formats \(coco, yolo_darknet, pascal_voc\)"):
-        detect_format(real_data / "voc61")
+def test_voc61_as_a_whole_agrees_with_itself(real_data: Path) -> None:
+    labels = read(real_data / "voc61")
+    assert digest_of(labels) == digest_of(read(real_data / "voc61", "pascal_voc"))
+    (warning,) = labels.warnings
+    assert "several formats (coco, yolo_darknet, pascal_voc): those of pascal_voc were taken" in warning
