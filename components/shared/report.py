@@ -16,7 +16,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 
-from belisha.components.shared.boxes import FloatArray
+from belisha.components.shared.boxes import FloatArray, area_px2, clip_xywh
 from belisha.components.shared.files import write_bytes_atomic
 from belisha.components.shared.images import ImageArray
 
@@ -39,11 +39,12 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class BoxLayer:
-    """Boxes to draw on a picture: `(n, 4)` [x, y, width, height] in its pixels, a colour, optional labels."""
+    """Boxes to draw on a picture: `(n, 4)` [x, y, width, height] in its pixels, a colour, optional labels, line width."""
 
     boxes_xywh_px: FloatArray
     colour_rgb: tuple[int, int, int]
     labels: Sequence[str] = ()
+    line_px: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_numeric_column(values: Sequence[Any]) -> bool:
-    """Whether there are numbers and otherwise only gaps, so that header, numbers and gaps line up at the right."""
-    return any(map(_is_number, values)) and all(value is None or _is_number(value) for value in values)
+    """Whether there are only numbers and gaps, so that header, numbers and gaps line up at the right."""
+    return bool(values) and all(value is None or _is_number(value) for value in values)
 
 
 def _head(header: str, numeric: bool) -> Markup:
@@ -104,6 +105,8 @@ def _number_text(value: Any) -> str:
         return f"{value:,}"
     if not math.isfinite(value):
         return "–"
+    if 0.001 <= abs(value) < 1:
+        return f"{value:.4f}"
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
@@ -168,9 +171,10 @@ def picture(image_rgb: ImageArray, caption: str, layers: Sequence[BoxLayer] = ()
     )
 
 
-def gallery(pictures: Sequence[Markup]) -> Markup:
-    """Pictures or plots side by side."""
-    return Markup('<div class="gallery">{}</div>').format(Markup("").join(pictures))
+def gallery(pictures: Sequence[Markup], *, wide: bool = False) -> Markup:
+    """Pictures side by side, three or four to a row; `wide` for plots, two to a row."""
+    kind = "gallery wide" if wide else "gallery"
+    return Markup('<div class="{}">{}</div>').format(kind, Markup("").join(pictures))
 
 
 def crop_around(
@@ -216,11 +220,21 @@ def draw(
     canvas = np.array(cv2.resize(image_rgb, size_wh, interpolation=way), dtype=np.uint8)
     for layer in layers:
         for corner, opposite in _corners(layer.boxes_xywh_px * scale):
-            cv2.rectangle(canvas, corner, opposite, layer.colour_rgb, 2, cv2.LINE_AA)
+            cv2.rectangle(canvas, corner, opposite, layer.colour_rgb, layer.line_px, cv2.LINE_AA)
     for layer in layers:
-        for (corner, _), label in zip(_corners(layer.boxes_xywh_px * scale), layer.labels, strict=False):
-            _write_label(canvas, label, corner, layer.colour_rgb)
+        boxes = layer.boxes_xywh_px[: len(layer.labels)] * scale
+        for (corner, _), label, shown in zip(
+            _corners(boxes), layer.labels, _mostly_inside(boxes, size_wh), strict=False
+        ):
+            if shown:
+                _write_label(canvas, label, corner, layer.colour_rgb)
     return canvas
+
+
+def _mostly_inside(boxes_xywh_px: FloatArray, size_wh: tuple[int, int]) -> list[bool]:
+    """Whether at least half of each box is on the canvas: the label of another would stand at nothing."""
+    whole = clip_xywh(boxes_xywh_px.astype(np.float64), *size_wh)
+    return [bool(2 * inside >= area) for inside, area in zip(area_px2(whole), area_px2(boxes_xywh_px), strict=True)]
 
 
 def _corners(boxes_xywh_px: FloatArray) -> list[tuple[tuple[int, int], tuple[int, int]]]:

@@ -150,5 +150,10 @@ def mr2_text(summary: Summary, subset: str) -> str:
     value = summary.mr2[subset]
     if value is not None:
         return f"MR⁻² {subset} {value:.3f}"
-    reason = next((note for note in summary.notes if "too few" in note or f" {subset}:" in note), "unknown")
-    return f"MR⁻² {subset}: {reason.split(': ', 1)[-1]}"
+    return f"MR⁻² {subset}: {missing_mr2(summary, subset)}"
+
+
+def missing_mr2(summary: Summary, subset: str) -> str:
+    """Why a subset has no MR⁻²."""
+    reasons = [note for note in summary.notes if "too few" in note or f" {subset}:" in note]
+    return reasons[0].split(": ", 1)[-1] if reasons else "not computed"

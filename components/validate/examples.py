@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ FALSE_ALARMS = 9
 GOOD_ONES = 6
 PER_GROUP = 2
 _CROP_WIDTH_PX = 420
+_SUBJECT_LINE_PX = 3
 _NEAR_IOU = 0.1
-# A region that covers the whole picture or lies outside of a crop tells nothing when drawn.
 LEGEND = (
     (GREEN, "labelled and found"),
     (BLUE, "found, with its score"),
@@ -45,15 +45,15 @@ class Scene:
     false: FloatArray
     false_scores: FloatArray
 
-    def layers(self, offset_px: tuple[int, int] = (0, 0)) -> list[BoxLayer]:
+    def layers(self, offset_px: tuple[int, int] = (0, 0), *, line_px: int = 2) -> list[BoxLayer]:
         """Layers for a crop that begins at `offset_px` (left, top)."""
         shift = np.array([*offset_px, 0, 0], dtype=np.float64)
         return [
-            BoxLayer(self.ignored - shift, GREY),
-            BoxLayer(self.found_truth - shift, GREEN),
-            BoxLayer(self.missed - shift, AMBER),
-            BoxLayer(self.right - shift, BLUE, [f"{score:.2f}" for score in self.right_scores]),
-            BoxLayer(self.false - shift, RED, [f"{score:.2f}" for score in self.false_scores]),
+            BoxLayer(self.ignored - shift, GREY, (), line_px),
+            BoxLayer(self.found_truth - shift, GREEN, (), line_px),
+            BoxLayer(self.missed - shift, AMBER, (), line_px),
+            BoxLayer(self.right - shift, BLUE, [f"{score:.2f}" for score in self.right_scores], line_px),
+            BoxLayer(self.false - shift, RED, [f"{score:.2f}" for score in self.false_scores], line_px),
         ]
 
 
@@ -138,7 +138,8 @@ def _miss(part: PartData, box: int, score_threshold: float, read: ReadImage) -> 
     caption = (
         f"Missed, {target[3]:.0f} px high{_visible(truth.visible_ratio[box])}: {why}. {_place(part.pictures[image])}"
     )
-    return _cropped(part, image, target, caption, score_threshold, read)
+    subject = BoxLayer(target[None], AMBER, ["missed"], _SUBJECT_LINE_PX)
+    return _cropped(part, image, subject, caption, score_threshold, read)
 
 
 def _false_alarm(part: PartData, index: int, score_threshold: float, read: ReadImage) -> Markup:
@@ -153,15 +154,18 @@ def _false_alarm(part: PartData, index: int, score_threshold: float, read: ReadI
     else:
         why = "nobody is labelled there"
     caption = f"False alarm, score {detections.scores[index]:.2f}: {why}. {_place(part.pictures[image])}"
-    return _cropped(part, image, box, caption, score_threshold, read)
+    subject = BoxLayer(box[None], RED, [f"false {detections.scores[index]:.2f}"], _SUBJECT_LINE_PX)
+    return _cropped(part, image, subject, caption, score_threshold, read)
 
 
 def _cropped(
-    part: PartData, image: int, box_xywh_px: FloatArray, caption: str, score_threshold: float, read: ReadImage
+    part: PartData, image: int, subject: BoxLayer, caption: str, score_threshold: float, read: ReadImage
 ) -> Markup:
-    crop, offset = crop_around(read(part.pictures[image]), box_xywh_px)
-    layers = scene_of(part, image, score_threshold).layers(offset)
-    return picture(crop, caption, layers, min_width_px=_CROP_WIDTH_PX)
+    """The subject with thick lines among its neighbours with thin ones."""
+    crop, offset = crop_around(read(part.pictures[image]), subject.boxes_xywh_px[0])
+    layers = scene_of(part, image, score_threshold).layers(offset, line_px=1)
+    shifted = replace(subject, boxes_xywh_px=subject.boxes_xywh_px - np.array([*offset, 0, 0], dtype=np.float64))
+    return picture(crop, caption, [*layers, shifted], min_width_px=_CROP_WIDTH_PX)
 
 
 def _visible(ratio: float) -> str:

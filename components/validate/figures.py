@@ -22,10 +22,14 @@ _LEAST_RATE = 0.01
 _MAX_POINTS = 600
 
 
-def precision_recall_figure(parts: Sequence[PartData], baselines: Mapping[str, DetectionSet], counts: Counts) -> Markup:
-    """Precision against recall on test and val and for the baselines, with the serving point."""
-    plot, axes = new_figure()
+def precision_recall_figure(
+    parts: Sequence[PartData], baselines: Mapping[str, DetectionSet], counts: Counts
+) -> Markup | None:
+    """Precision against recall on test, then val, and for the baselines, with the serving point; None without boxes."""
     test = parts[0]
+    if not test.truth.pedestrians:
+        return None
+    plot, axes = new_figure()
     for part, colour in zip(parts, (_MODEL, _SECOND), strict=False):
         _precision_recall_line(axes, part.truth, part.detections, label=part.name, color=colour, linewidth=1.8)
     for (name, found), colour in zip(baselines.items(), _BASELINES, strict=False):
@@ -89,9 +93,21 @@ def calibration_figure(calibration: ScoreCalibration, score_threshold: float) ->
             )
     axes.plot([0, 1], [0, 1], color="#444444", linestyle=":", label="score = share that is right")
     axes.axvline(score_threshold, color=_SECOND, linewidth=1.2, label=f"serving threshold {score_threshold:.2f}")
-    axes.set(xlabel="score", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.12))
-    axes.legend(loc="upper left", fontsize=8)
+    axes.set(xlabel="score", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.1))
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8, frameon=False)
     return figure(plot, "How often boxes of a score are right, and how many there are; pale bars have fewer than 20.")
+
+
+def parts_figure(ap50_by_name: Mapping[str, float | None]) -> Markup:
+    """AP50 of the parts and of the baselines, one bar each."""
+    plot, axes = new_figure()
+    known = {name: value for name, value in ap50_by_name.items() if value is not None}
+    for place, (name, value) in enumerate(known.items()):
+        axes.bar(place, value, width=0.6, color=_MODEL if name in ("train", "val", "test") else _PALE)
+        axes.annotate(f"{value:.3f}", (place, value + 0.015), ha="center", fontsize=8)
+    axes.set_xticks(range(len(known)), list(known))
+    axes.set(ylabel="AP50", ylim=(0, 1.1))
+    return figure(plot, "AP50 on the sample of train, on val and on test, and of the baselines on test.")
 
 
 def slices_figure(slices: Sequence[Slice], kind: str, caption: str) -> Markup | None:

@@ -103,7 +103,7 @@ def _sentence(name: str, metric: str, difference: float, low: float, high: float
         return f"Better than {name} {numbers}."
     if high < 0:
         return f"Worse than {name} {numbers}."
-    return f"Not distinguishable from {name} {numbers}."
+    return f"Not distinguishable from {name}: {numbers.removeprefix('by ')}."
 
 
 _LABELS = {"ap50": "AP50", "ap50_95": "AP50-95"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from belisha.components.shared.evaluation import DetectionSet
+from belisha.components.shared.evaluation import MIN_IMAGES, DetectionSet
 from belisha.components.shared.inference import read_image
 from belisha.components.shared.picture_store import PictureReader
 from belisha.components.shared.report import (
@@ -19,17 +19,18 @@ from belisha.components.shared.report import (
     table,
     write_report,
 )
-from belisha.components.validate.evaluation import Evaluation, PartNumbers, mr2_text
+from belisha.components.validate.evaluation import Evaluation, PartNumbers, missing_mr2
 from belisha.components.validate.examples import LEGEND, good_ones, worst_false_alarms, worst_misses
 from belisha.components.validate.figures import (
     calibration_figure,
     miss_rate_figure,
+    parts_figure,
     precision_recall_figure,
     slices_figure,
 )
 from belisha.components.validate.margins import Margin
 from belisha.components.validate.overfitting import Overfitting
-from belisha.components.validate.parts import PartData
+from belisha.components.validate.parts import TRAIN_SAMPLE_IMAGES, PartData
 
 _KINDS = {
     "condition": "By condition",
@@ -80,7 +81,7 @@ def _facts(evaluation: Evaluation) -> Iterator[Fact]:
     yield Fact("AP50-95", _text(None if summary is None else summary.ap50_95), "test, mean over IoU")
     if summary is not None:
         value = summary.mr2["reasonable"]
-        remark = "reasonable subset, lower is better" if value is not None else mr2_text(summary, "reasonable")
+        remark = "reasonable subset, lower is better" if value is not None else missing_mr2(summary, "reasonable")
         yield Fact("MR⁻²", _text(value), remark)
     for row in evaluation.latency[:1]:
         remark = f"median {1000 * row.p50_seconds:.1f} ms, 1 thread"
@@ -110,10 +111,10 @@ def _margin_tone(margin: Margin) -> str:
 def _parts_table(evaluation: Evaluation) -> Markup:
     headers = ("part", "pictures", "pedestrians", "AP50", "AP50-95", "recall", "precision", "F1", *_MR2_HEADERS)
     rows = [_part_row(part) for part in evaluation.parts.values()]
-    notes = dict.fromkeys(note for part in evaluation.parts.values() if part.summary for note in part.summary.notes)
+    notes = evaluation.test.summary.notes if evaluation.test.summary else ()
     caption = (
-        f"Recall, precision and F1 at the serving threshold {evaluation.score_threshold:.2f}, IoU 0.5; train is a sample "
-        f"of at most 200 pictures. {'. '.join(notes)}."
+        f"Recall, precision and F1 at the serving threshold {evaluation.score_threshold:.2f}, IoU 0.5; train is a sample of "
+        f"at most {TRAIN_SAMPLE_IMAGES} pictures; MR⁻² needs at least {MIN_IMAGES}. {'. '.join(notes)}."
     )
     return table(headers, rows, caption)
 
@@ -125,12 +126,7 @@ def _part_row(part: PartNumbers) -> list[object]:
     counts, summary = part.at_threshold, part.summary
     scores = (None, None) if summary is None else (summary.ap50, summary.ap50_95)
     rates = [None] * 4 if summary is None else [summary.mr2[name] for name in ("reasonable", "small", "heavy", "all")]
-    shown = [_rounded(value) for value in (*scores, counts.recall, counts.precision, counts.f1, *rates)]
-    return [part.part, part.images, part.pedestrians, *shown]
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+    return [part.part, part.images, part.pedestrians, *scores, counts.recall, counts.precision, counts.f1, *rates]
 
 
 def _curves(
@@ -141,8 +137,16 @@ def _curves(
         precision_recall_figure(parts, baselines, evaluation.test.at_threshold),
         miss_rate_figure(test, baselines),
         calibration_figure(evaluation.calibration, evaluation.score_threshold),
+        parts_figure(_ap50_by_name(evaluation)),
     ]
-    return Section("Curves", [gallery([plot for plot in plots if plot])], lead=evaluation.calibration.sentence)
+    return Section(
+        "Curves", [gallery([plot for plot in plots if plot], wide=True)], lead=evaluation.calibration.sentence
+    )
+
+
+def _ap50_by_name(evaluation: Evaluation) -> dict[str, float | None]:
+    found = {name: part.ap50 for name, part in evaluation.parts.items()}
+    return {**found, **{item.baseline: item.value for item in evaluation.margins if item.metric == "ap50"}}
 
 
 def _slices(evaluation: Evaluation) -> Section:
@@ -153,14 +157,20 @@ def _slices(evaluation: Evaluation) -> Section:
             item.name,
             item.images,
             item.pedestrians,
-            *map(_rounded, (item.ap50, item.recall, item.precision)),
+            item.ap50,
+            item.recall,
+            item.precision,
             item.note,
         ]
         for item in evaluation.slices
     ]
     headers = ("cut by", "band", "pictures", "pedestrians", "AP50", "recall", "precision", "note")
     lead = "Where it works and where not, on the test part. Bands with fewer than 200 boxes are pale: their numbers are rough."
-    return Section("By condition, height and occlusion", [gallery([p for p in plots if p]), table(headers, rows)], lead)
+    return Section(
+        "By condition, height and occlusion",
+        [gallery([plot for plot in plots if plot], wide=True), table(headers, rows)],
+        lead,
+    )
 
 
 def _examples(evaluation: Evaluation, val: PartData | None, test: PartData) -> Iterator[Section]:
