@@ -16,7 +16,8 @@ TOLERANCE_PX = 0.02
 MIN_STARTS_AT_ONE = 8
 MIN_ENDS_AT_BORDER = 4
 # Boxes cut at the border pile up on its pixel; boxes that merely happen to lie near it do not.
-MIN_PILE_UP = 2.0
+MIN_PILE_UP = 3.0
+_NEIGHBOURS_PX = (2.0, 3.0, 4.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class OriginEvidence:
         boxes: how many there are.
         fractional: boxes with a corner that is not a whole pixel.
         starts_at_one: left or top edges at exactly 1.
-        starts_at_two: the same at exactly 2, for comparison.
+        starts_after_one: the same at exactly 2, 3, 4 or 5, for comparison.
         starts_before_one: left or top edges before 1.
         ends_at_border: right or bottom edges at exactly the picture's width or height.
         ends_beyond: right or bottom edges beyond it.
@@ -36,7 +37,7 @@ class OriginEvidence:
     boxes: int
     fractional: int
     starts_at_one: int
-    starts_at_two: int
+    starts_after_one: int
     starts_before_one: int
     ends_at_border: int
     ends_beyond: int
@@ -45,7 +46,8 @@ class OriginEvidence:
     def one_based(self) -> bool:
         """Whether this is proof enough of pixels counted from 1, the last one included."""
         spotless = self.fractional == self.starts_before_one == self.ends_beyond == 0
-        piled_up = self.starts_at_one >= max(MIN_STARTS_AT_ONE, MIN_PILE_UP * self.starts_at_two)
+        usual = self.starts_after_one / len(_NEIGHBOURS_PX)
+        piled_up = self.starts_at_one >= max(MIN_STARTS_AT_ONE, MIN_PILE_UP * usual)
         return spotless and piled_up and self.ends_at_border >= MIN_ENDS_AT_BORDER
 
 
@@ -64,7 +66,7 @@ def origin_evidence(boxes_xywh_px: FloatArray, sizes_px: FloatArray) -> OriginEv
         boxes=len(boxes_xywh_px),
         fractional=int((np.abs(corners - np.round(corners)) > TOLERANCE_PX).any(axis=1).sum()),
         starts_at_one=_count_at(starts, 1.0),
-        starts_at_two=_count_at(starts, 2.0),
+        starts_after_one=sum(_count_at(starts, at) for at in _NEIGHBOURS_PX),
         starts_before_one=int((starts < 1.0 - TOLERANCE_PX).sum()),
         ends_at_border=_count_at(beyond, 0.0),
         ends_beyond=int((beyond > TOLERANCE_PX).sum()),
