@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from belisha.components.acquire.labels import ReaderOptions
 from belisha.components.acquire.readers import detect_format, format_names, reader_named
@@ -110,3 +113,47 @@ def test_hidden_files_are_left_out(tmp_path: Path) -> None:
     write.write_text(tmp_path / ".cache" / "a.xml", "<annotation>")
     write.write_text(tmp_path / "images" / "._000001.jpg", "resource fork")
     assert [p.path.name for p in detect_format(tmp_path).read(tmp_path, ReaderOptions()).pictures] == ["000001.jpg"]
+
+
+SUFFIXES = (".json", ".txt", ".xml", ".yaml", ".odgt", ".names", ".data", ".jpg.txt")
+WORDS = [
+    b'"images"',
+    b'"annotations"',
+    b'"bbox"',
+    b'"categories"',
+    b"names:",
+    b"<annotation>",
+    b"PASCAL Annotation",
+    b'"identity"',
+    b'"children"',
+    b'"objects"',
+    b'"bboxVis"',
+    b"0 .5 .5 .1 .1\n",
+    b"a.jpg\n",
+    b"\xff",
+    b"\x00",
+    b"{",
+    b"[",
+]
+
+
+def test_odd_files_never_break_recognition_or_reading(tmp_path: Path) -> None:
+    @settings(max_examples=60, deadline=None)
+    @given(
+        contents=st.dictionaries(
+            st.sampled_from(SUFFIXES),
+            st.lists(st.sampled_from(WORDS), max_size=6).map(b"".join) | st.binary(max_size=40),
+        )
+    )
+    def holds(contents: dict[str, bytes]) -> None:
+        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            for suffix, content in contents.items():
+                (Path(folder) / f"odd{suffix}").write_bytes(content)
+            try:
+                labels = detect_format(Path(folder)).read(Path(folder), ReaderOptions())
+            except InputError as told:
+                assert folder in str(told)
+            else:
+                assert labels.warnings or labels.refused or labels.pictures
+
+    holds()
