@@ -38,14 +38,16 @@ def decode_yolo_v8(
     candidates = candidates[order]
     half = candidates[:, 2:4] / 2
     boxes_xyxy = np.concatenate([candidates[:, :2] - half, candidates[:, :2] + half], axis=1)
-    keep = greedy_nms(boxes_xyxy, nms_iou)[:max_boxes]
+    keep = greedy_nms(boxes_xyxy, nms_iou, max_boxes)
     on_picture = geometry.to_picture(boxes_xyxy[keep])
     boxes_xywh = np.concatenate([on_picture[:, :2], on_picture[:, 2:] - on_picture[:, :2]], axis=1)
     return Detections(boxes_xywh.astype(np.float32), candidates[keep, 4].astype(np.float32))
 
 
-def greedy_nms(boxes_xyxy: npt.NDArray[np.floating], iou_threshold: float) -> npt.NDArray[np.intp]:
-    """Indices that survive, given `(n, 4)` boxes already sorted best first."""
+def greedy_nms(
+    boxes_xyxy: npt.NDArray[np.floating], iou_threshold: float, max_boxes: int | None = None
+) -> npt.NDArray[np.intp]:
+    """Indices of the first `max_boxes` that survive (all by default), given `(n, 4)` boxes already sorted best first."""
     left, top, right, bottom = boxes_xyxy.T
     areas = (right - left) * (bottom - top)
     alive = np.ones(len(boxes_xyxy), dtype=bool)
@@ -54,6 +56,8 @@ def greedy_nms(boxes_xyxy: npt.NDArray[np.floating], iou_threshold: float) -> np
         if not alive[index]:
             continue
         kept.append(index)
+        if len(kept) == max_boxes:
+            break
         rest = slice(index + 1, None)
         width = (np.minimum(right[index], right[rest]) - np.maximum(left[index], left[rest])).clip(min=0)
         height = (np.minimum(bottom[index], bottom[rest]) - np.maximum(top[index], top[rest])).clip(min=0)
