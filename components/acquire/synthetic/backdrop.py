@@ -75,7 +75,7 @@ class _Painter:
             self.rng, width, height, 9
         )
         grain *= np.where(self.depth >= FAR_M, 0.25, 1.0).astype(np.float32)
-        self.image = np.clip(self.image + grain[:, :, None], 0, 255).astype(np.uint8)
+        self.image = np.asarray(cv2.add(self.image, cv2.merge([grain, grain, grain]), dtype=cv2.CV_8U), dtype=np.uint8)
         return Backdrop(self.image, self.depth, self.emission, self.depth >= FAR_M, tuple(self.lookalikes))
 
     def _sky(self) -> None:
@@ -133,7 +133,8 @@ class _Painter:
     def _stains(self, horizon: int) -> None:
         height, width = self.image.shape[0] - horizon, self.image.shape[1]
         factor = 1 + 0.045 * smooth_noise(self.rng, width, height, 40) + 0.03 * smooth_noise(self.rng, width, height, 5)
-        self.image[horizon:] = np.clip(self.image[horizon:] * factor[:, :, None], 0, 255).astype(np.uint8)
+        ground = self.image[horizon:]
+        cv2.multiply(ground, cv2.merge([factor, factor, factor]), dst=ground, dtype=cv2.CV_8U)
 
     def _flat(self, u0: float, u1: float, v0: float, v1: float, colour: Colour) -> None:
         self._fill([(u0, v0, 0.0), (u1, v0, 0.0), (u1, v1, 0.0), (u0, v1, 0.0)], colour)
@@ -241,7 +242,7 @@ class _Painter:
         sprite = standing(self.view, u, side * (self.view.street.facade - 0.02), shapes, kind)
         if sprite is None:
             return
-        canvas = Canvas(self.image, shadow=0)
+        canvas = Canvas(self.image, np.zeros(self.depth.shape, np.uint8))
         canvas.paste(sprite)
         self.emission[canvas.labels > 0] = 0
         self.lookalikes.append((kind, sprite.box))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -24,6 +24,8 @@ BODY, THING = 255, 128
 GROUND, CROWD, OTHER = 0, 254, 255
 MAX_PEDESTRIANS = 253
 _SHIFT = 4
+# A shadow in shares of what casts it, and how much of a thing wet ground mirrors.
+_SHADOW_WIDTH, _SHADOW_DEPTH, _MIRRORED = 1.25, 0.3, 0.6
 FOG_COLOUR: Colour = (201.0, 204.0, 207.0)
 
 
@@ -158,18 +160,30 @@ class Canvas:
     """
 
     image: ImageArray
+    labels: Mask
     fog_m: float | None = None
     wet: bool = False
     shadow: float = 0.5
-    labels: Mask = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.labels = np.zeros(self.image.shape[:2], np.uint8)
+    def stand(self, sprite: Sprite, label: int = OTHER) -> None:
+        """Put a sprite on the ground: its shadow, its mirror image where it is wet, then itself."""
+        _, _, width, height = sprite.box
+        self._cast_shadow(
+            sprite.x + width / 2, sprite.feet_y, _SHADOW_WIDTH * width, _SHADOW_DEPTH * min(width, height)
+        )
+        if self.wet:
+            self._mirror(sprite)
+        self.paste(sprite, label)
+
+    def reach(self, sprite: Sprite) -> Rectangle:
+        """x, y, width, height of all that `stand` changes, or a little more."""
+        x, y, width, height = sprite.box
+        aside = math.ceil((_SHADOW_WIDTH - 1) / 2 * width) + 1
+        below = math.ceil((_MIRRORED if self.wet else 0.0) * height + _SHADOW_DEPTH / 2 * min(width, height)) + 2
+        return x - aside, y, width + 2 * aside, max(height, math.ceil(sprite.feet_y) - y) + below
 
     def paste(self, sprite: Sprite, label: int = OTHER) -> None:
         """Put a sprite over what is there; its body gets `label`, the rest of it OTHER."""
-        if self.wet:
-            self._mirror(sprite)
         part = self._part(sprite.x, sprite.y, sprite.rgba.shape[1], sprite.rgba.shape[0])
         if part is None:
             return
@@ -183,7 +197,7 @@ class Canvas:
         if sprite.body_box is not None and label != OTHER:
             target[alpha == BODY] = label
 
-    def cast_shadow(self, x: float, feet_y: float, width_px: float, height_px: float) -> None:
+    def _cast_shadow(self, x: float, feet_y: float, width_px: float, height_px: float) -> None:
         """Darken an ellipse on the ground around [x, feet_y]."""
         left, top = round(x - width_px / 2), round(feet_y - height_px / 2)
         part = self._part(left, top, max(2, round(width_px)), max(2, round(height_px)))
@@ -202,7 +216,7 @@ class Canvas:
 
     def _mirror(self, sprite: Sprite) -> None:
         feet = min(sprite.rgba.shape[0], max(0, round(sprite.feet_y) - sprite.y))
-        flipped = sprite.rgba[max(0, feet - int(0.6 * sprite.rgba.shape[0])) : feet][::-1]
+        flipped = sprite.rgba[max(0, feet - int(_MIRRORED * sprite.rgba.shape[0])) : feet][::-1]
         part = self._part(sprite.x, round(sprite.feet_y), flipped.shape[1], flipped.shape[0])
         if part is None:
             return

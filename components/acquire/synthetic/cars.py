@@ -100,10 +100,11 @@ def car_sprite(view: View, car: Car, seconds: float) -> Sprite | None:
 def _strips(pixels: np.ndarray, depths: np.ndarray, count: int, paint: Colour) -> list[Shape]:
     """The car's skin between its two sides: tail, roof, windscreens, bonnet, nose; far to near."""
     found = []
+    corner_px, corner_m = [(x, y) for x, y in pixels.tolist()], depths.tolist()
     for start in range(count - 1):
         corners = [start, start + 1, count + start + 1, count + start]
         colour = _GLASS if start in (2, 4) else scaled(paint, (0.8, 0.9, 1.0, 1.12, 1.0, 1.08, 0.95, 0.8)[start])
-        found.append((float(depths[corners].mean()), Shape([tuple(pixels[at].tolist()) for at in corners], colour)))
+        found.append((sum(corner_m[at] for at in corners), Shape([corner_px[at] for at in corners], colour)))
     return [shape for _, shape in sorted(found, key=lambda item: -item[0])]
 
 
@@ -112,8 +113,9 @@ def _near_side(view: View, car: Car, u: float, v: float, size: tuple[float, floa
     ahead = 1.0 if car.forward else -1.0
 
     def polygon(points: list[tuple[float, float]], colour: Colour) -> Shape:
-        street = np.array([(u + ahead * (along - 0.5) * length, v, up * height) for along, up in points])
-        return Shape([tuple(point) for point in view.to_pixels(view.to_camera(street)).tolist()], colour)
+        return Shape(
+            view.outline([(u + ahead * (along - 0.5) * length, v, up * height) for along, up in points]), colour
+        )
 
     lower = [(0.0, 0.22), (0.0, 0.6), (0.06, 0.68), (0.7, 0.66), (0.97, 0.58), (1.0, 0.5), (1.0, 0.22)]
     cabin = [(0.06, 0.66), (0.2, 1.0), (0.55, 1.0), (0.72, 0.65)]

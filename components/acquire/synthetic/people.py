@@ -99,18 +99,19 @@ def _companion(view: View, rng: np.random.Generator, first: Walker, condition: s
 def walker_sprite(view: View, walker: Walker, seconds: float) -> Sprite | None:
     """The person at that time; None when out of sight."""
     u, v = walker.u + walker.speed_u * seconds, walker.v + walker.speed_v * seconds
-    here, ahead = view.to_camera(np.array([[u, v, 0.0], [u + walker.speed_u, v + walker.speed_v, 0.0]])).tolist()
-    if here[2] < 1.6:
+    right, depth = view.ground(u, v)
+    if depth < 1.6:
         return None
-    pose = _at_time(walker, seconds, ahead[0] - here[0], ahead[2] - here[2])
-    scale = view.focal_px / here[2]
+    ahead = view.ground(u + walker.speed_u, v + walker.speed_v)
+    pose = _at_time(walker, seconds, ahead[0] - right, ahead[1] - depth)
+    scale = view.focal_px / depth
     stature_px = scale * walker.look.stature_m
     feet_y = view.horizon_px + view.camera_height_m * scale
     shapes = figure_shapes(walker.look, pose, fine=stature_px >= 45)
-    placing = Placing(view.width_px / 2 + here[0] * scale, feet_y, stature_px, -1.0)
+    placing = Placing(view.width_px / 2 + right * scale, feet_y, stature_px, -1.0)
     frame = Frame(view.width_px, view.height_px)
     return draw_sprite(
-        shapes, frame, depth_m=here[2], feet_y=feet_y, kind="pedestrian", placing=placing, texture=walker.look.texture
+        shapes, frame, depth_m=depth, feet_y=feet_y, kind="pedestrian", placing=placing, texture=walker.look.texture
     )
 
 

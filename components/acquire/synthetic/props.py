@@ -43,7 +43,7 @@ def disc(x: float, y: float, radius: float, colour: Colour, corners: int = 12) -
 
 def standing(view: View, u: float, v: float, shapes: Sequence[Shape], kind: str, *, texture: int = 0) -> Sprite | None:
     """Shapes in metres (x right, y up) set up at [u, v], facing the camera; None when that is out of sight."""
-    right, _, depth = view.to_camera(np.array([[u, v, 0.0]]))[0].tolist()
+    right, depth = view.ground(u, v)
     if depth < 1.2 or not shapes:
         return None
     scale = view.focal_px / depth

@@ -33,7 +33,6 @@ LEAST_VISIBLE_RATIO = 0.1
 _NOBODY_CHANCE = 0.06
 _CROWD_CHANCE = 0.14
 _DOG_CHANCE = 0.3
-_SHADOWS = {"day": 0.5, "dusk": 0.35, "night": 0.3, "rain": 0.25, "fog": 0.2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +97,10 @@ def draw_street(settings: StreetSettings, index: int) -> StreetPicture:
     setting = setting_of(settings.seed, moment.camera, *size, moment.condition)
     cast = _cast_of(settings.seed, settings.pedestrians, moment.sequence, moment.condition, view)
     seconds = seconds_from_middle(settings, moment)
-    canvas = Canvas(
-        setting.image.copy(), setting.fog_m, wet=moment.condition == "rain", shadow=_SHADOWS.get(moment.condition, 0.5)
-    )
-    people, things = _people(cast, view, seconds), _things(cast, setting, view, seconds)
-    _paint(canvas, people, [*things, *cast.crowd])
-    light_up(canvas, setting, view, [light for car in cast.cars for light in headlights(view, car, seconds)])
+    canvas = setting.canvas()
+    people, things = _people(cast, view, seconds), _things(cast, view, seconds)
+    paint(canvas, people, [*things, *cast.crowd], setting.scenery)
+    light_up(canvas, setting, [light for car in cast.cars for light in headlights(view, car, seconds)])
     image = develop(canvas.image, moment.condition, generator_of_picture(settings, index))
     found = [*_pedestrians(canvas, people), *_crowd(canvas, cast.crowd)]
     name = f"street{settings.seed}-camera{moment.camera:03d}"
@@ -116,7 +113,7 @@ def draw_street(settings: StreetSettings, index: int) -> StreetPicture:
         camera=name,
         captured_at=captured_at(settings, moment),
         group_id=f"{name}-sequence{moment.sequence:06d}",
-        lookalikes=_lookalikes(setting, things),
+        lookalikes=_lookalikes(setting, [*setting.scenery, *things]),
         labels=canvas.labels,
     )
 
@@ -144,22 +141,34 @@ def _people(cast: _Cast, view: View, seconds: float) -> list[Sprite]:
     return found[-MAX_PEDESTRIANS:]
 
 
-def _things(cast: _Cast, setting: Setting, view: View, seconds: float) -> list[Sprite]:
+def _things(cast: _Cast, view: View, seconds: float) -> list[Sprite]:
     moving = [car_sprite(view, car, seconds) for car in cast.cars]
     if cast.dog is not None:
         walker, seed = cast.dog
         shapes = dog_shapes(np.random.default_rng(seed), walker.pose.phase + 6 * seconds)
         moving.append(standing(view, walker.u + walker.speed_u * seconds, walker.v, shapes, "dog"))
-    return [*setting.scenery, *(sprite for sprite in moving if sprite is not None)]
+    return [sprite for sprite in moving if sprite is not None]
 
 
-def _paint(canvas: Canvas, people: list[Sprite], things: Iterable[Sprite]) -> None:
-    labelled = [(sprite, rank + 1) for rank, sprite in enumerate(people)]
-    others = [(sprite, CROWD) for sprite in things]
-    for sprite, label in sorted([*labelled, *others], key=lambda item: -item[0].depth_m):
-        width = sprite.rgba.shape[1]
-        canvas.cast_shadow(sprite.x + width / 2, sprite.feet_y, 1.25 * width, 0.3 * min(width, sprite.rgba.shape[0]))
-        canvas.paste(sprite, label)
+def paint(canvas: Canvas, people: list[Sprite], things: Iterable[Sprite], scenery: Iterable[Sprite]) -> None:
+    """Put people and things into the street, far to near.
+
+    The canvas shows the scenery already: only what stands before something new is pasted again.
+    """
+    moving = [(sprite, rank + 1) for rank, sprite in enumerate(people)] + [(sprite, CROWD) for sprite in things]
+    changed: list[Rectangle] = []
+    for sprite, label in sorted([*moving, *((still, None) for still in scenery)], key=lambda item: -item[0].depth_m):
+        if label is not None:
+            canvas.stand(sprite, label)
+            changed.append(canvas.reach(sprite))
+        elif _meets(sprite.box, changed):
+            canvas.paste(sprite)
+            changed.append(sprite.box)
+
+
+def _meets(box: Rectangle, others: list[Rectangle]) -> bool:
+    left, top, right, bottom = box[0], box[1], box[0] + box[2], box[1] + box[3]
+    return any(x < right and left < x + width and y < bottom and top < y + height for x, y, width, height in others)
 
 
 def _pedestrians(canvas: Canvas, people: list[Sprite]) -> list[tuple[Box, Rectangle, Rectangle]]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from belisha.components.acquire.synthetic.backdrop import Backdrop, paint_backdrop
-from belisha.components.acquire.synthetic.canvas import FOG_COLOUR, GROUND, Canvas, Sprite
+from belisha.components.acquire.synthetic.canvas import FOG_COLOUR, GROUND, Canvas, Mask, Rectangle, Sprite
 from belisha.components.acquire.synthetic.props import lamp_places, lamp_posts, scenery_of
 from belisha.components.acquire.synthetic.textures import glow, noise_tile, rain_streaks
 from belisha.components.acquire.synthetic.world import View, generator_of_camera, view_of
@@ -21,6 +21,7 @@ _LAMP_LIGHT = np.array([1.0, 0.86, 0.62], np.float32)
 _STREAK_TILES = 6
 _EXPOSURES = {"day": (0.86, 1.14), "dusk": (0.9, 1.1), "night": (0.85, 1.2), "rain": (0.84, 1.04), "fog": (0.92, 1.06)}
 _NOISE = {"night": (5.0, 9.0), "dusk": (2.5, 5.0), "rain": (2.0, 4.0)}
+_SHADOWS = {"day": 0.5, "dusk": 0.35, "night": 0.3, "rain": 0.25, "fog": 0.2}
 _HALO_M = 0.9
 
 
@@ -29,20 +30,32 @@ class Setting:
     """A camera's street under one condition, with nobody in it.
 
     Attributes:
-        image: `(h, w, 3)` uint8, to paint on; light and noise are yet to come.
+        image: `(h, w, 3)` uint8, with the scenery; light and noise are yet to come.
+        labels: `(h, w)` uint8, where the scenery is.
         light: `(h, w, 3)` uint8 of 255, the light that falls on the street; None by day.
-        emission: `(h, w, 3)` uint8, what shines by itself; None by day.
+        emission: `(h, w, 3)` uint8, what windows give off, hidden by what stands before them; None by day.
+        halo: `(h, w, 3)` uint8, the dazzle of the street lamps; None by day.
         fog_m: distance at which fog leaves 37 % of the contrast; None in clear air.
-        scenery: what stands there, far to near.
+        wet: whether the ground mirrors.
+        shadow: darkness of shadows, 0..1.
+        scenery: what stands there, far to near; the image shows it already.
         lookalikes: what is painted on walls and behind glass and resembles a pedestrian.
     """
 
     image: ImageArray
+    labels: Mask
     light: ImageArray | None
     emission: ImageArray | None
+    halo: ImageArray | None
     fog_m: float | None
+    wet: bool
+    shadow: float
     scenery: tuple[Sprite, ...]
-    lookalikes: tuple[tuple[str, tuple[int, int, int, int]], ...]
+    lookalikes: tuple[tuple[str, Rectangle], ...]
+
+    def canvas(self) -> Canvas:
+        """A fresh copy to paint on."""
+        return Canvas(self.image.copy(), self.labels.copy(), self.fog_m, self.wet, self.shadow)
 
 
 @functools.lru_cache(maxsize=48)
@@ -58,7 +71,7 @@ def _street(seed: int, camera: int, width_px: int, height_px: int) -> tuple[View
 def setting_of(seed: int, camera: int, width_px: int, height_px: int, condition: str) -> Setting:
     """The empty street of a camera under a condition; computed once and kept."""
     view, backdrop, scenery = _street(seed, camera, width_px, height_px)
-    image, fog_m, light, emission = backdrop.image, None, None, None
+    image, fog_m, light, emission, halo = backdrop.image, None, None, None, None
     if condition == "fog":
         fog_m = float(generator_of_camera(seed, camera).spawn(2)[1].uniform(18, 40))
         image = _foggy(backdrop, fog_m)
@@ -67,18 +80,23 @@ def setting_of(seed: int, camera: int, width_px: int, height_px: int, condition:
     elif condition in _AMBIENT:
         light = _light(view, backdrop, condition)
         emission = backdrop.emission if condition == "night" else (backdrop.emission // 2)
-    return Setting(image, light, emission, fog_m, scenery, backdrop.lookalikes)
+        halo = _halo(view)
+    wet, shadow = condition == "rain", _SHADOWS.get(condition, 0.5)
+    canvas = Canvas(image.copy(), np.zeros(image.shape[:2], np.uint8), fog_m, wet, shadow)
+    for sprite in scenery:
+        canvas.stand(sprite)
+    return Setting(canvas.image, canvas.labels, light, emission, halo, fog_m, wet, shadow, scenery, backdrop.lookalikes)
 
 
 def _foggy(backdrop: Backdrop, fog_m: float) -> ImageArray:
     clear = np.exp(-backdrop.depth_m / fog_m)[:, :, None]
-    return np.asarray(backdrop.image * clear + np.array(FOG_COLOUR) * (1 - clear), dtype=np.uint8)
+    return np.asarray(backdrop.image * clear + np.array(FOG_COLOUR, np.float32) * (1 - clear), dtype=np.uint8)
 
 
 def _wet(view: View, backdrop: Backdrop) -> ImageArray:
     """Grey sky, dark ground, and the façades mirrored in it."""
     image = backdrop.image.astype(np.float32)
-    image[backdrop.sky] = 0.35 * image[backdrop.sky] + 0.65 * np.array([150, 154, 160])
+    image[backdrop.sky] = 0.35 * image[backdrop.sky] + 0.65 * np.array([150, 154, 160], np.float32)
     horizon = int(view.horizon_px) + 1
     ground = image[horizon:]
     above = cv2.resize(np.ascontiguousarray(image[:horizon][::-1]), (view.width_px, len(ground)))
@@ -110,7 +128,7 @@ def _lamp_pools(view: View) -> npt.NDArray[np.float32]:
     y, x = np.mgrid[2 : view.height_px : 4, 2 : view.width_px : 4].astype(np.float32)
     pools: npt.NDArray[np.float32] = np.zeros(x.shape, np.float32)
     for u, v in lamp_places(view):
-        right, _, depth = view.to_camera(np.array([[u, v, 0.0]]))[0].tolist()
+        right, depth = view.ground(u, v)
         if depth > 1.5:
             scale = view.focal_px / depth
             across = (x - (view.width_px / 2 + right * scale)) / (3.6 * scale)
@@ -120,18 +138,25 @@ def _lamp_pools(view: View) -> npt.NDArray[np.float32]:
     return pools
 
 
-def light_up(canvas: Canvas, setting: Setting, view: View, headlights: list[tuple[float, float, float]]) -> None:
-    """Turn a canvas painted by day into dusk or night."""
-    if setting.light is None or setting.emission is None:
+def _halo(view: View) -> ImageArray:
+    image = np.zeros((view.height_px, view.width_px, 3), np.uint8)
+    for u, v in lamp_places(view):
+        head = view.to_camera(np.array([[u, v, 5.45]]))
+        if head[0, 2] > 1.5:
+            x, y = view.to_pixels(head)[0].tolist()
+            _shine(image, x, y, _HALO_M * view.focal_px / float(head[0, 2]))
+    return image
+
+
+def light_up(canvas: Canvas, setting: Setting, headlights: list[tuple[float, float, float]]) -> None:
+    """Turn a canvas painted by day into dusk or night; headlights are [x, y, radius] in pixels."""
+    if setting.light is None or setting.emission is None or setting.halo is None:
         return
     image = canvas.image
     cv2.multiply(image, setting.light, dst=image, scale=1 / 255)
     cv2.add(image, setting.emission, dst=image, mask=(canvas.labels == GROUND).view(np.uint8))
-    heads = [view.to_camera(np.array([[u, v, 5.45]])) for u, v in lamp_places(view)]
-    lamps = [
-        (*view.to_pixels(head)[0].tolist(), _HALO_M * view.focal_px / head[0, 2]) for head in heads if head[0, 2] > 1.5
-    ]
-    for x, y, radius in (*lamps, *headlights):
+    cv2.add(image, setting.halo, dst=image)
+    for x, y, radius in headlights:
         _shine(image, x, y, radius)
 
 

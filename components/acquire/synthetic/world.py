@@ -78,6 +78,12 @@ class View:
         u, v = points_uvh[:, 0], points_uvh[:, 1] - self.camera_v
         return np.stack([v * cosine - u * sine, points_uvh[:, 2] - self.camera_height_m, u * cosine + v * sine], axis=1)
 
+    def ground(self, u: float, v: float) -> tuple[float, float]:
+        """[right, depth] in metres of a point on the ground; plain numbers, for one point."""
+        cosine, sine = math.cos(self.yaw), math.sin(self.yaw)
+        v -= self.camera_v
+        return v * cosine - u * sine, u * cosine + v * sine
+
     def to_pixels(self, points_camera: Points) -> Points:
         """`(n, 3)` camera coordinates with depth > 0 to `(n, 2)` [x, y] in pixels."""
         scale = self.focal_px / points_camera[:, 2]

@@ -28,7 +28,7 @@ from belisha.components.acquire.synthetic.canvas import (
 )
 from belisha.components.acquire.synthetic.figure import figure_shapes, random_look, random_pose
 from belisha.components.acquire.synthetic.props import LOOK_ALIKES
-from belisha.components.acquire.synthetic.street import LEAST_VISIBLE_RATIO
+from belisha.components.acquire.synthetic.street import LEAST_VISIBLE_RATIO, paint
 from belisha.components.acquire.synthetic.world import moment_of, view_of
 from belisha.components.shared.boxes import iou
 from belisha.components.shared.manifest import Box
@@ -145,7 +145,7 @@ def block(x: int, y: int, width: int, height: int, depth: float, *, body: bool) 
 def test_a_known_occluder_leaves_the_known_rest(
     name: str, cover: tuple[int, int, int, int], visible: tuple[int, int, int, int] | None
 ) -> None:
-    canvas = Canvas(np.zeros((200, 320, 3), np.uint8))
+    canvas = Canvas(np.zeros((200, 320, 3), np.uint8), np.zeros((200, 320), np.uint8))
     person = block(100, 40, 30, 80, 9.0, body=True)
     assert person.body_box == (100, 40, 30, 80)
     canvas.paste(person, 1)
@@ -163,11 +163,40 @@ def test_a_known_occluder_leaves_the_known_rest(
     ],
 )
 def test_the_body_counts_outside_the_picture_too(x: int, y: int, visible: tuple[int, int, int, int]) -> None:
-    canvas = Canvas(np.zeros((200, 320, 3), np.uint8))
+    canvas = Canvas(np.zeros((200, 320, 3), np.uint8), np.zeros((200, 320), np.uint8))
     person = block(x, y, 30, 80, 9.0, body=True)
     canvas.paste(person, 1)
     assert person.body_box == (x, y, 30, 80)
     assert canvas.visible_box(1, person.box) == visible
+
+
+@hypothesis_settings(max_examples=80, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-20, 310), st.integers(-20, 180), st.integers(4, 90), st.integers(4, 90), st.sampled_from("wps")
+        ),
+        min_size=1,
+        max_size=9,
+    )
+)
+def test_pasting_only_what_stands_before_something_new_hides_the_same(
+    places: list[tuple[int, int, int, int, str]],
+) -> None:
+    """Walkers, parked things and scenery at rising distance: the short way labels every pixel as the long way does."""
+    sprites = [(block(x, y, w, h, 3.0 + rank, body=kind == "w"), kind) for rank, (x, y, w, h, kind) in enumerate(places)
+               if x + w > 1 and y + h > 1]  # fmt: skip
+    people = [sprite for sprite, kind in reversed(sprites) if kind == "w"]
+    scenery = [sprite for sprite, kind in reversed(sprites) if kind == "s"]
+    things = [sprite for sprite, kind in sprites if kind == "p"]
+    short, long = (Canvas(np.zeros((200, 320, 3), np.uint8), np.zeros((200, 320), np.uint8)) for _ in range(2))
+    for sprite in scenery:
+        short.stand(sprite)
+    paint(short, people, things, scenery)
+    for sprite, kind in reversed(sprites):
+        label = 1 + next(rank for rank, person in enumerate(people) if person is sprite) if kind == "w" else OTHER
+        long.paste(sprite, label)
+    assert np.array_equal(short.labels, long.labels)
 
 
 def test_what_lies_wholly_outside_is_not_drawn() -> None:
