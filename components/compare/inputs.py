@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from belisha.components.shared.detections import Detections, read_detections
 from belisha.components.shared.errors import ContractError
 from belisha.components.shared.evaluation import DetectionSet, EvaluationSet, detection_set, evaluation_set
@@ -52,7 +55,9 @@ def read_test_part(dataset_dir: Path, split_dir: Path, registry: Registry, run_i
     """Open the sealed part for this run; raises ContractError, DigestError, StorageError."""
     split = read_split(split_dir)
     look = open_test(split, registry.ledger, reason="compare the candidate with the champion", run_id=run_id)
-    pictures = pictures_of(iter_pictures(read_table(dataset_dir)), look.image_ids)
+    table = read_table(dataset_dir)
+    rows = table.filter(pc.is_in(table.column("image_id"), value_set=pa.array(look.image_ids, pa.string())))
+    pictures = pictures_of(iter_pictures(rows), look.image_ids)
     return TestPart(tuple(pictures), evaluation_set(pictures, split.group_of), look.looks, look.warning, split.digest)
 
 
