@@ -74,10 +74,14 @@ def read_detections(path: Path) -> dict[str, Detections]:
         ) from None
     if (table.schema.metadata or {}).get(b"schema") != _SCHEMA.metadata[b"schema"]:
         raise ContractError(f"{path} is not a detections file of this version: run the step before again")
-    return dict(_rows(table))
+    return dict(_rows(path, table))
 
 
-def _rows(table: pa.Table) -> Iterator[tuple[str, Detections]]:
+def _rows(path: Path, table: pa.Table) -> Iterator[tuple[str, Detections]]:
     for row in table.to_pylist():
-        boxes = np.array(row["boxes_xywh_px"], dtype=np.float32).reshape(-1, 4)
-        yield row["image_id"], Detections(boxes, np.array(row["scores"], dtype=np.float32))
+        sides, scores = row["boxes_xywh_px"], row["scores"]
+        if sides is None or scores is None or len(sides) != 4 * len(scores):
+            raise ContractError(
+                f"{path}: expected four box sides a score for picture {row['image_id']}: run the step before again"
+            )
+        yield row["image_id"], Detections(np.array(sides, np.float32).reshape(-1, 4), np.array(scores, np.float32))
