@@ -304,3 +304,28 @@ def test_slices_have_numbers_only_with_enough_boxes(tmp_path: Path) -> None:
     assert found["occlusion", "not stated"].pedestrians == 1
     assert found["height", "30 to 50 px"].pedestrians == 61
     assert day.note == "few boxes (60 of 200)"
+
+
+def test_miss_rate_comes_with_a_hundred_pictures(tmp_path: Path) -> None:
+    """Half of the pedestrians found without a false alarm: the miss rate is a half at every reference point."""
+    scenes = [Scene("test", [Bright(0, 0), Bright(2, 5, 0)], f"g{index}") for index in range(100)]
+    evaluation = run(build(tmp_path, [*OPEN_SCENES, *scenes]))
+    summary = evaluation.test.summary
+    assert summary is not None
+    assert summary.mr2["reasonable"] == pytest.approx(0.5)
+    assert summary.mr2["all"] == pytest.approx(0.5)
+    assert summary.mr2["heavy"] is None
+    assert evaluation.headline()["test_mr2_reasonable"] == pytest.approx(0.5)
+    assert "test_mr2_heavy" not in evaluation.headline()
+    assert "MR⁻² reasonable 0.500" in evaluation.sentence
+
+
+def test_an_overfitted_model_is_called_so(tmp_path: Path) -> None:
+    seen = [Scene("train", [Bright(0, 0)], f"t{index}") for index in range(30)]
+    unseen = [Scene("test", [Bright(0, 0, 255 if index % 2 else 0)], f"u{index}") for index in range(30)]
+    gap = run(build(tmp_path, [*seen, *unseen])).gap
+    assert gap.finding.value == "overfits"
+    assert gap.low is not None
+    assert gap.high is not None
+    assert 0.1 < gap.low < 0.5 < gap.high < 1
+    assert "AP50 is 1.000 on pictures it learned from and 0.505 on unseen ones" in gap.sentence
