@@ -19,6 +19,9 @@ $(VENV)/.ready: requirements/local.txt pyproject.toml scripts/setup.sh
 	@bash scripts/setup.sh .venv-serve requirements/serve.txt
 	@touch $@
 
+demo: setup ## the whole loop on drawn streets; leaves demo/report.html
+	@$(BIN)/belisha demo --workdir demo
+
 lint: setup ## style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .

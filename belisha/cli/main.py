@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import signal
 
 import typer
 
@@ -39,6 +40,8 @@ def _register_verbs() -> None:
 def main() -> None:
     """Run the command line; every expected error becomes one sentence on standard error."""
     _register_verbs()
+    # A polite end is an end by the keyboard: whatever is running cleans up after itself.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except BelishaError as error:

@@ -6,6 +6,7 @@ import base64
 import functools
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ _JPEG_QUALITY = 82
 _MAX_PICTURE_WIDTH_PX = 720
 _LABEL_SCALE = 0.42
 _LABEL_PAD_PX = 3
+# As the template writes them; what a section holds is escaped, so it cannot hold the closing tag.
+_SECTION = re.compile(r"<section>.*?</section>", re.DOTALL)
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
@@ -62,6 +65,11 @@ def write_report(path: Path, title: str, lead: str, sections: Sequence[Section])
     template = _environment().get_template("report.html")
     html = template.render(title=title, lead=lead, sections=sections)
     write_bytes_atomic(path, html.encode())
+
+
+def sections_of(path: Path) -> list[Markup]:
+    """The sections of a report that `write_report` wrote, to be put into another report."""
+    return [Markup(found) for found in _SECTION.findall(path.read_text())]
 
 
 @functools.lru_cache(maxsize=1)
@@ -261,5 +269,5 @@ def _jpeg(image_rgb: ImageArray) -> bytes:
 
 __all__ = [
     "AMBER", "BLUE", "GREEN", "GREY", "RED", "BoxLayer", "Fact", "Markup", "Section", "crop_around", "draw", "escape", "facts",
-    "figure", "gallery", "legend", "new_figure", "paragraph", "picture", "table", "write_report",
+    "figure", "gallery", "legend", "new_figure", "paragraph", "picture", "sections_of", "table", "write_report",
 ]  # fmt: skip

@@ -55,7 +55,8 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json(evaluation.to_json())
             return
-        for sentence in (evaluation.sentence, evaluation.gap.sentence, evaluation.calibration.sentence):
+        sentences = (evaluation.sentence, evaluation.gap.sentence, evaluation.threshold_sentence)
+        for sentence in (*sentences, evaluation.calibration.sentence):
             print_sentence(sentence)
         for margin in evaluation.margins:
             print_sentence(margin.sentence)

@@ -1,0 +1,79 @@
+"""From what people type to the pipeline's parameters, checked against the compiled pipeline itself."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from belisha.components.shared.errors import InputError
+from belisha.components.shared.storage import local_path
+from belisha.pipelines.compiling import compiled_path
+
+
+def absolute_source(source: str) -> str:
+    """A plain local path made absolute, for the steps run elsewhere; a URI as it is."""
+    return source if "://" in source else str(local_path(source))
+
+
+def class_map_of(pairs: Sequence[str]) -> dict[str, str]:
+    """`CLASS=TARGET` texts as a table; raises InputError on one without `=`."""
+    table = {}
+    for pair in pairs:
+        name, equals, target = pair.partition("=")
+        if not equals or not name:
+            raise InputError(f"--map {pair!r} is not CLASS=pedestrian, CLASS=ignore or CLASS=drop: write it like that")
+        table[name] = target
+    return table
+
+
+def pipeline_arguments(given: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """Merge named values (None means: the pipeline's default) and `NAME=VALUE` texts into the pipeline's arguments.
+
+    Raises:
+        InputError: a name is no parameter of the pipeline, or a value is not of its type.
+    """
+    parameters = _parameters()
+    arguments = {name: value for name, value in given.items() if value is not None}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set {setting!r} is not NAME=VALUE: write it like that")
+        if name not in parameters:
+            near = difflib.get_close_matches(name, parameters, n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(sorted(parameters))}"
+            raise InputError(f"--set {name} is no parameter of the pipeline: {hint}")
+        arguments[name] = _typed(name, text, parameters[name]["parameterType"])
+    return arguments
+
+
+def _parameters() -> dict[str, Any]:
+    pipeline = next(yaml.safe_load_all(compiled_path().read_text()))
+    return dict(pipeline["root"]["inputDefinitions"]["parameters"])
+
+
+def _typed(name: str, text: str, kind: str) -> Any:
+    """Parse a text as a KFP parameter type."""
+    try:
+        match kind:
+            case "NUMBER_INTEGER":
+                return int(text)
+            case "NUMBER_DOUBLE":
+                return float(text)
+            case "BOOLEAN":
+                return {"true": True, "false": False}[text.lower()]
+            case "LIST" | "STRUCT":
+                return _json_of(text, list if kind == "LIST" else dict)
+    except (ValueError, KeyError):
+        raise InputError(f"--set {name}={text} is not a {kind.lower().replace('_', ' ')}: give one") from None
+    return text
+
+
+def _json_of(text: str, kind: type) -> Any:
+    value = json.loads(text)
+    if not isinstance(value, kind):
+        raise ValueError(text)
+    return value

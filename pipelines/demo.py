@@ -1,0 +1,54 @@
+"""The demonstration: the whole loop on drawn streets, from nothing to a champion and a rival that is judged against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from belisha.components.shared.progress import ProgressEvent, ProgressSink
+from belisha.pipelines.arguments import absolute_source, pipeline_arguments
+from belisha.pipelines.local_run import run_locally
+from belisha.pipelines.run_folder import RunFolder
+from belisha.pipelines.run_report import write_run_report
+from belisha.pipelines.run_summary import RunSummary, summarise
+
+STREETS = "synthetic://streets?pictures=300&seed=7&conditions=day:0.5,dusk:0.2,night:0.3"
+# Small enough for two CPU cores in minutes, large enough to learn: see `make bench` for what a minute buys.
+_COMMON: dict[str, Any] = {"data_sources": [STREETS], "train_image_size": 320, "train_batch": 8, "train_workers": 0}
+CHAMPION = {**_COMMON, "train_epochs": 7}
+CHALLENGER = {**_COMMON, "train_epochs": 10, "train_learning_rate": 0.003}
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOutcome:
+    """What the demonstration leaves.
+
+    Attributes:
+        champion: the first candidate, which only had the baselines to beat.
+        challenger: the second, which had the first to beat.
+        report: the page with everything.
+    """
+
+    champion: RunSummary
+    challenger: RunSummary
+    report: Path
+
+
+def run_demo(workdir: Path, progress: ProgressSink) -> DemoOutcome:
+    """Run the pipeline twice with other settings on one storage and write `report.html`; raises as `run_locally`."""
+    folders = [
+        _run(workdir, f"{number}/2", settings, progress) for number, settings in enumerate((CHAMPION, CHALLENGER), 1)
+    ]
+    report = workdir / "report.html"
+    write_run_report(report, folders, title="Belisha demonstration")
+    return DemoOutcome(summarise(folders[0]), summarise(folders[1]), report)
+
+
+def _run(workdir: Path, name: str, settings: dict[str, Any], progress: ProgressSink) -> RunFolder:
+    given = {**settings, "storage_uri": absolute_source(str(workdir / "storage"))}
+
+    def named(event: ProgressEvent) -> None:
+        progress(ProgressEvent(f"{name} {event.step}", event.done, event.total, event.unit, event.note))
+
+    return run_locally(workdir, pipeline_arguments(given, []), named)
