@@ -51,16 +51,26 @@ def _budget(latencies: Latencies, settings: GateSettings) -> Gate:
 
 def _ratio(latencies: Latencies, settings: GateSettings) -> Gate:
     limit = settings.max_latency_ratio
-    candidate, champion = p95_seconds(latencies.candidate), p95_seconds(latencies.champion)
-    ratios = _resampled_p95(latencies.candidate, settings) / _resampled_p95(latencies.champion, settings)
+    quick, rival = (_best_of_each_picture(latencies, side) for side in (latencies.candidate, latencies.champion))
+    candidate, champion = p95_seconds(quick), p95_seconds(rival)
+    ratios = _resampled_p95(quick, settings) / _resampled_p95(rival, settings)
     interval, value = _bounds(ratios, settings), candidate / champion
     words = (
-        f"p95 latency {candidate:.4f} s against {champion:.4f} s of the champion, measured in turn here: ratio {value:.3f} "
+        f"p95 latency (best call a picture) {candidate:.4f} s against {champion:.4f} s of the champion: ratio {value:.3f} "
         f"(bounds {interval[0]:.3f} to {interval[1]:.3f}), {limit:g} is allowed"
     )
     # The limit leaves room for noise already, so the estimate decides; only a clear excess is a failure.
     verdict = Verdict.PASS if value <= limit else _verdict(interval, limit)
     return Gate("latency_ratio", verdict, words, value, limit, interval)
+
+
+def _best_of_each_picture(latencies: Latencies, seconds: FloatArray) -> FloatArray:
+    """What another process on this machine takes is no property of a model: the best of a picture's calls has least of it."""
+    if latencies.picture is None:
+        return seconds
+    best = np.full(int(latencies.picture.max()) + 1, np.inf)
+    np.minimum.at(best, latencies.picture, seconds)
+    return np.asarray(best[np.isfinite(best)])
 
 
 def _verdict(interval: tuple[float, float], limit: float) -> Verdict:

@@ -59,10 +59,17 @@ class SliceDifference:
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Seconds of single calls, `(n,)` each, taken in turn on the same pictures; the champion's empty when there is none."""
+    """Seconds of single calls, taken in turn on the same pictures.
+
+    Attributes:
+        candidate: `(n,)`.
+        champion: `(n,)`, empty when there is none.
+        picture: `(n,)` number of the picture of each call; None when each call had its own.
+    """
 
     candidate: FloatArray
     champion: FloatArray
+    picture: npt.NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True, slots=True)

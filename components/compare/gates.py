@@ -102,7 +102,7 @@ def _miss_rate(evidence: Evidence, champion: ChampionEvidence, settings: GateSet
 
 
 def _slice(evidence: Evidence, part: SliceDifference, settings: GateSettings) -> Gate:
-    name, limit = f"slice_{part.kind}_{part.name}", -settings.max_slice_ap50_drop
+    name, limit = f"slice_{part.kind}_{part.name}".replace(" ", "_"), -settings.max_slice_ap50_drop
     where = f"{part.kind} {part.name} ({part.pedestrians} pedestrians)"
     if part.ap50 is None or part.pedestrians < settings.min_slice_boxes:
         words = f"{where}: insufficient, {settings.min_slice_boxes} are needed; listed, not blocking"

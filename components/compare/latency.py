@@ -52,7 +52,7 @@ def measure_in_turn(
             seconds[index].append(clock() - begin)
         if number + 1 >= MIN_ROUNDS and sum(map(sum, seconds)) > BUDGET_SECONDS:
             break
-    return Latencies(_array(seconds[0]), _array(seconds[1]))
+    return Latencies(_array(seconds[0]), _array(seconds[1]), np.arange(len(seconds[0])) % len(images))
 
 
 def _array(values: list[float]) -> FloatArray:

@@ -49,7 +49,9 @@ def write_decision_report(path: Path, decision: Decision, shown: ReportInput) ->
     if shown.disagreements:
         sections.append(_pictures(shown.disagreements))
     sections.append(_provenance(decision))
-    write_report(path, f"Decision: {decision.verdict}", decision.sentence, sections)
+    against = f"champion {decision.champion['version']}" if decision.champion else "no champion yet"
+    lead = f"Candidate {decision.model_digest[:12]} of run {decision.run_id}, against {against}."
+    write_report(path, f"Decision: {decision.verdict}", lead, sections)
 
 
 def _verdict(decision: Decision) -> Section:
@@ -131,7 +133,7 @@ def _distribution(name: str, difference: Difference, alpha: float) -> Markup:
 def _pictures(disagreements: Sequence[Disagreement]) -> Section:
     reader = PictureReader()
     pictures = [markup for item in disagreements for markup in _pair(item, reader)]
-    lead = "Green: labelled; blue: candidate (left); amber: champion (right); each at its own serving threshold."
+    lead = "Each picture twice. Green: labelled; blue: candidate; amber: champion; each at its own serving threshold."
     return Section("Where the models disagree most", [gallery(pictures)], lead)
 
 

@@ -153,6 +153,13 @@ def test_costs_and_looks(case: str, changes: dict[str, object], name: str, verdi
     assert gate(evidence(champion=champion(), **changes), name).verdict is verdict
 
 
+def test_what_other_processes_take_is_not_held_against_a_model() -> None:
+    disturbed = np.full(60, 0.1)
+    disturbed[:20] = 5.0
+    found = evidence(champion=champion(), latencies=Latencies(disturbed, np.full(60, 0.1), np.arange(60) % 20))
+    assert gate(found, "latency_ratio").value == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(("floor", "verdict"), [(0.7, PASS), (0.71, FAIL)])
 def test_floor(floor: float, verdict: Verdict) -> None:
     assert gate(evidence(), "min_ap50", GateSettings(min_ap50=floor)).verdict is verdict
