@@ -19,6 +19,7 @@ from belisha.components.shared.picture_store import PictureReader
 _EXAMPLES = 6
 _BOXES_SHOWN = 8
 _HEAT_SIDE_PX = (360, 640)
+_LEGEND = ((report.GREEN, "labelled"), (report.RED, "HOG"), (report.BLUE, "the best constant boxes"))
 _NAMES = {"hog": "HOG (Dalal and Triggs, as OpenCV ships it)", "heatmap": "constant boxes"}
 
 
@@ -35,9 +36,7 @@ def write_baseline_report(
         report.Section("What to know", [report.paragraph(note) for note in notes]),
         report.Section("Metrics on the test part", [_metrics(summaries)]),
         report.Section("Constant boxes", [_heat(heat_map)], "Learned from the training part alone."),
-        report.Section(
-            "Examples", [_examples(test, detections)], "Green: labelled. Red: HOG. Blue: the best constant boxes."
-        ),
+        report.Section("Examples", [report.legend(_LEGEND), _examples(test, detections)]),
     ]
     lead = "What any model has to beat: a detector of 2005, and a detector that answers without looking."
     report.write_report(path, "Baselines", lead, sections)

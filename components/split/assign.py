@@ -59,8 +59,16 @@ def by_hash(units: UnitArray, ratios: Ratios) -> PartArray:
     return np.searchsorted(edges, units, side="right").astype(np.int8)
 
 
-def first_assignment(candidates: Candidates, ratios: Ratios, salt: str) -> tuple[PartArray, str]:
+def first_assignment(
+    candidates: Candidates, ratios: Ratios, salt: str, *, timed: bool = False
+) -> tuple[PartArray, str]:
     """Parts of groups that are split for the first time, and the method that was used.
+
+    Args:
+        candidates: the groups.
+        ratios: shares wanted.
+        salt: draws the hash.
+        timed: whether all pictures tell their time, so that a cut in time is a way out of too few groups.
 
     Raises:
         InputError: there are fewer groups than parts to fill.
@@ -68,7 +76,7 @@ def first_assignment(candidates: Candidates, ratios: Ratios, salt: str) -> tuple
     wanted = [ratios.train, ratios.val, ratios.test]
     needed = sum(share > 0 for share in wanted)
     if len(candidates.names) < needed:
-        raise InputError(_too_few(len(candidates.names), needed))
+        raise InputError(_too_few(len(candidates.names), needed, timed=timed))
     units = unit_hash(salt, candidates.names)
     if len(units) >= ORDERED_BELOW:
         return by_hash(units, ratios), BY_HASH
@@ -121,10 +129,14 @@ def _spare_group(parts: PartArray, candidates: Candidates, units: UnitArray) -> 
     return next(int(group) for group in itertools.chain(order[order != largest], order))
 
 
-def _too_few(groups: int, needed: int) -> str:
+def _too_few(groups: int, needed: int, *, timed: bool) -> str:
     found = "one group" if groups == 1 else f"{groups} groups"
+    way_out = (
+        "or ask for a cut in time (--by-time, or the ratios 80/10/10:time), whose numbers are optimistic"
+        if timed
+        else "or label what belongs together more finely; a cut in time needs capture times, which are missing"
+    )
     return (
         f"the data set has {found} of pictures that belong together (one sequence, one camera, or near-duplicates) but "
-        f"{needed} parts need {needed}: add pictures from elsewhere, or ask for a cut in time with the ratios "
-        "80/10/10:time, whose numbers are optimistic"
+        f"{needed} parts need {needed}: add pictures from elsewhere, {way_out}"
     )

@@ -24,6 +24,7 @@ _SAMPLES_PER_PART = 4
 # Ids are digests, so the first rows of a manifest are a fair sample of it.
 _SAMPLE_ROWS = 2048
 _BAR_PX = 420
+_LEGEND = ((report.GREEN, "pedestrian"), (report.GREY, "region to ignore"))
 _COLOURS = {Part.TRAIN: "#3b75af", Part.VAL: "#e8a33d", Part.TEST: "#c44536", Part.QUARANTINE: "#8c8c8c"}
 
 
@@ -43,7 +44,9 @@ def write_split_report(
         ),
         report.Section("Groups", [_sizes_bars(assignment)], _leaks_sentence(info)),
         report.Section(
-            "Samples", _samples(dataset_dir, parts), "The test part is sealed, so none of its pictures is shown."
+            "Samples",
+            [report.legend(_LEGEND), _samples(dataset_dir, parts)],
+            "The test part is sealed, so none of its pictures is shown.",
         ),
     ]
     report.write_report(path, f"Split of {info['name']}", f"{lead}.", sections)
@@ -115,7 +118,7 @@ def _leaks_sentence(info: Mapping[str, Any]) -> str:
     )
 
 
-def _samples(dataset_dir: Path, parts: IntArray) -> list[report.Markup]:
+def _samples(dataset_dir: Path, parts: IntArray) -> report.Markup:
     with pq.ParquetFile(dataset_dir / MANIFEST_FILE) as file:
         first = next(file.iter_batches(batch_size=_SAMPLE_ROWS))
     reader = PictureReader()
@@ -124,7 +127,7 @@ def _samples(dataset_dir: Path, parts: IntArray) -> list[report.Markup]:
         rows = np.flatnonzero(parts[: len(first)] == PARTS.index(part))[:_SAMPLES_PER_PART]
         table = pa.Table.from_batches([first]).take(pa.array(rows))
         shown += [_sample(picture, part, reader) for picture in iter_pictures(table)]
-    return [report.gallery(shown)]
+    return report.gallery(shown)
 
 
 def _sample(picture: Picture, part: Part, reader: PictureReader) -> report.Markup:

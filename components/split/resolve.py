@@ -20,7 +20,7 @@ from belisha.components.split.assign import (
     first_assignment,
     unit_hash,
 )
-from belisha.components.split.columns import IntArray, Rows
+from belisha.components.split.columns import NO_TIME, IntArray, Rows
 from belisha.components.split.frozen import Additions, Frozen
 from belisha.components.split.grouping import Groups
 from belisha.components.split.options import SplitOptions
@@ -165,7 +165,9 @@ def _group_parts(rows: Rows, groups: Groups, links: _Links, options: SplitOption
     parts = np.full(len(groups.names), QUARANTINE, dtype=np.int8)
     fresh = np.flatnonzero(links.fresh)
     if len(fresh) == len(groups.names):
-        parts[fresh], method = first_assignment(candidates_of(rows, groups, fresh), options.ratios, options.salt)
+        timed = bool((rows.captured_us != NO_TIME).all())
+        found = candidates_of(rows, groups, fresh)
+        parts[fresh], method = first_assignment(found, options.ratios, options.salt, timed=timed)
     else:
         units = unit_hash(options.salt, [groups.names[group] for group in fresh])
         parts[fresh], method = by_hash(units, options.ratios), BY_HASH

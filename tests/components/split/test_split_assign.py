@@ -89,7 +89,9 @@ def test_another_salt_is_another_draw_of_few_groups() -> None:
 @pytest.mark.parametrize("groups", [0, 1, 2])
 def test_fewer_groups_than_parts_are_refused_with_a_way_out(groups: int) -> None:
     with pytest.raises(InputError, match=r"80/10/10:time"):
-        first_assignment(candidates([5] * groups), RATIOS, "s")
+        first_assignment(candidates([5] * groups), RATIOS, "s", timed=True)
+    with pytest.raises(InputError, match="capture times, which are missing"):
+        first_assignment(candidates([5] * groups), RATIOS, "s", timed=False)
 
 
 def test_order_holds_shares_inside_each_condition() -> None:

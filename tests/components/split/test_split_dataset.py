@@ -61,6 +61,17 @@ def test_same_data_same_files_with_and_without_memory(tmp_path: Path) -> None:
     assert split(tmp_path, pictures, frozen=False).digest == first.digest == again.digest
 
 
+def test_memory_of_any_store_is_used(tmp_path: Path) -> None:
+    dataset(tmp_path / "data", rows_in_groups(30, 1))
+    dataset(tmp_path / "more", rows_in_groups(90, 1))
+    found = []
+    for name, uri in (("data", "memory://splits-of-a-test"), ("more", "memory://splits-of-a-test"), ("more", None)):
+        split_dataset(tmp_path / name, tmp_path / "split", SplitOptions(), uri)
+        found.append(parts_of(read_split(tmp_path / "split")))
+    assert found[0].items() <= found[1].items()
+    assert not found[0].items() <= found[2].items()
+
+
 def test_another_salt_is_another_split(tmp_path: Path) -> None:
     pictures = rows_in_groups(40, 2)
     assert split(tmp_path, pictures, salt="a").digest != split(tmp_path, pictures, salt="b", frozen=False).digest
@@ -310,6 +321,13 @@ def test_report_never_shows_the_test_part(tmp_path: Path) -> None:
     assert all(f"test · {group}" not in html for group in groups[Part.TEST])
     assert any(f"train · {group}" in html for group in groups[Part.TRAIN])
     assert any(f"val · {group}" in html for group in groups[Part.VAL])
+
+
+def test_two_shares_make_five_folds_and_the_first_is_val(tmp_path: Path) -> None:
+    found = split(tmp_path, rows_in_groups(100, 1), "80/20")
+    assert found.info["folds"] == found.folds == 5
+    assert found.info["pictures"] == {"train": 64, "val": 16, "test": 20, "quarantine": 0}
+    assert any("fold 0 stands in for val" in note for note in found.info["notes"])
 
 
 def summary_of(tmp_path: Path) -> SplitSummary:
