@@ -58,7 +58,9 @@ def paint_backdrop(view: View, rng: np.random.Generator) -> Backdrop:
 
 class _Painter:
     def __init__(self, view: View, rng: np.random.Generator) -> None:
-        self.view, self.rng = view, rng
+        # Texture takes as many numbers as there are pixels: apart, so that the street is the same at every picture size.
+        self.rng, self.texture = rng.spawn(2)
+        self.view = view
         shape = (view.height_px, view.width_px)
         self.image = np.zeros((*shape, 3), np.uint8)
         self.depth = np.full(shape, FAR_M, np.float32)
@@ -71,8 +73,8 @@ class _Painter:
         self._facades()
         # Single-precision noise over everything: no wall and no road is of one colour.
         height, width = self.depth.shape
-        grain = 4.5 * self.rng.standard_normal((height, width), dtype=np.float32) + 3.5 * smooth_noise(
-            self.rng, width, height, 9
+        grain = 4.5 * self.texture.standard_normal((height, width), dtype=np.float32) + 3.5 * smooth_noise(
+            self.texture, width, height, 9
         )
         grain *= np.where(self.depth >= FAR_M, 0.25, 1.0).astype(np.float32)
         self.image = np.asarray(cv2.add(self.image, cv2.merge([grain, grain, grain]), dtype=cv2.CV_8U), dtype=np.uint8)
@@ -84,7 +86,7 @@ class _Painter:
         share = np.linspace(0, 1, horizon + 1)[:, None]
         rows = zenith * (1 - share) + np.array([214, 220, 224]) * share
         self.image[: horizon + 1] = rows[:, None, :].astype(np.uint8)
-        clouds = smooth_noise(self.rng, self.view.width_px, horizon + 1, 60).clip(0, 2) * 14
+        clouds = smooth_noise(self.texture, self.view.width_px, horizon + 1, 60).clip(0, 2) * 14
         self.image[: horizon + 1] = np.clip(self.image[: horizon + 1] + clouds[:, :, None], 0, 255).astype(np.uint8)
         x = 0.0
         while x < self.view.width_px:
@@ -132,7 +134,11 @@ class _Painter:
 
     def _stains(self, horizon: int) -> None:
         height, width = self.image.shape[0] - horizon, self.image.shape[1]
-        factor = 1 + 0.045 * smooth_noise(self.rng, width, height, 40) + 0.03 * smooth_noise(self.rng, width, height, 5)
+        factor = (
+            1
+            + 0.045 * smooth_noise(self.texture, width, height, 40)
+            + 0.03 * smooth_noise(self.texture, width, height, 5)
+        )
         ground = self.image[horizon:]
         cv2.multiply(ground, cv2.merge([factor, factor, factor]), dst=ground, dtype=cv2.CV_8U)
 

@@ -28,8 +28,9 @@ from belisha.components.acquire.synthetic.world import (
 from belisha.components.shared.images import ImageArray
 from belisha.components.shared.manifest import Box
 
-# Below this share of the body's box in sight nobody could say that somebody stands there.
-LEAST_VISIBLE_RATIO = 0.1
+# Below this share of the body's box in sight nobody could say that somebody stands there; the widest subset of the
+# miss rate's benchmarks ("All") begins here too.
+LEAST_VISIBLE_RATIO = 0.2
 _NOBODY_CHANCE = 0.06
 _CROWD_CHANCE = 0.14
 _DOG_CHANCE = 0.3

@@ -331,6 +331,21 @@ def test_every_picture_is_tagged(by_condition: dict[str, list[StreetPicture]]) -
         assert (condition == "night") == (hours == {22})
 
 
+@pytest.mark.parametrize("condition", ["day", "fog"])
+def test_another_size_shows_the_same_street(condition: str) -> None:
+    large, small = (
+        streets(condition, 6, width_px=width, height_px=height) for width, height in ((640, 384), (320, 192))
+    )
+    for one, other in zip(large, small, strict=True):
+        halved = cv2.resize(one.image_rgb, (320, 192), interpolation=cv2.INTER_AREA).astype(float)
+        away = np.abs(halved - one.image_rgb.mean() - (other.image_rgb - other.image_rgb.mean()))
+        assert float(np.median(away)) < 14
+        bodies = [np.array(street.body_boxes_px, dtype=float).reshape(-1, 4) for street in (one, other)]
+        overlap = iou(bodies[0] / 2, bodies[1])
+        assert abs(len(bodies[0]) - len(bodies[1])) <= 1
+        assert overlap.size == 0 or float(np.median(overlap.max(axis=1))) > 0.7
+
+
 @pytest.mark.parametrize(("width", "height"), [(160, 96), (1280, 720), (384, 640), (641, 385)])
 def test_any_size_is_drawn(width: int, height: int) -> None:
     settings = StreetSettings(seed=2, width_px=width, height_px=height, pedestrians=(4, 8), pictures_per_sequence=1)
