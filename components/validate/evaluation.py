@@ -69,6 +69,7 @@ class Evaluation:
         margins: over each baseline; empty without baselines.
         test_looks: runs that have looked at this test part, this one included.
         warnings: sentences that a reader must not miss.
+        best_val_threshold: counts on val at the score where F1 is best there; None where val cannot tell.
     """
 
     run_id: str
@@ -85,6 +86,7 @@ class Evaluation:
     margins: tuple[Margin, ...]
     test_looks: int
     warnings: tuple[str, ...]
+    best_val_threshold: Counts | None = None
 
     @property
     def test(self) -> PartNumbers:
@@ -102,6 +104,17 @@ class Evaluation:
             f"At the serving threshold {self.score_threshold:.2f} it finds {share} pedestrians in {self.test.images} "
             f"test pictures with {counts.false_positives} false alarms: AP50 {summary.ap50:.3f}, "
             f"AP50-95 {summary.ap50_95:.3f}, {mr2_text(summary, 'reasonable')}."
+        )
+
+    @property
+    def threshold_sentence(self) -> str:
+        """How the serving threshold compares with the best one on val."""
+        best, val = self.best_val_threshold, self.parts.get("val")
+        if best is None or val is None:
+            return "No better threshold is known: val has no pedestrian or the model found nothing there."
+        return (
+            f"On val F1 is best at score {best.score_threshold:.2f} ({best.f1 or 0:.3f}); at the serving threshold "
+            f"{self.score_threshold:.2f} it is {val.at_threshold.f1 or 0:.3f}."
         )
 
     def headline(self) -> dict[str, float]:
@@ -136,6 +149,7 @@ class Evaluation:
             "headline": self.headline(),
             "parts": {name: part.to_json() for name, part in self.parts.items()},
             "slices": [item.to_json() for item in self.slices],
+            "best_val_threshold": None if self.best_val_threshold is None else self.best_val_threshold.to_json(),
             "gap": self.gap.to_json(),
             "calibration": self.calibration.to_json(),
             "latency": [row.to_json() for row in self.latency],

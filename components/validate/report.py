@@ -140,7 +140,9 @@ def _curves(
         parts_figure(_ap50_by_name(evaluation)),
     ]
     return Section(
-        "Curves", [gallery([plot for plot in plots if plot], wide=True)], lead=evaluation.calibration.sentence
+        "Curves",
+        [gallery([plot for plot in plots if plot], wide=True)],
+        lead=f"{evaluation.threshold_sentence} {evaluation.calibration.sentence}",
     )
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from belisha.components.shared.detections import Detections, write_detections
 from belisha.components.shared.detector import OnnxDetector
 from belisha.components.shared.errors import NoDataError
-from belisha.components.shared.evaluation import evaluate
+from belisha.components.shared.evaluation import best_f1_threshold, evaluate
 from belisha.components.shared.evaluation_artifact import (
     DETECTIONS_TEST_FILE,
     DETECTIONS_VAL_FILE,
@@ -31,7 +31,7 @@ from belisha.components.shared.progress import ProgressSink
 from belisha.components.shared.splits import Part, Split, TestLook, open_test, read_split
 from belisha.components.shared.storage import join_uri, open_store
 from belisha.components.validate.calibration import calibration_of
-from belisha.components.validate.counts import counts_at
+from belisha.components.validate.counts import Counts, counts_at
 from belisha.components.validate.evaluation import Evaluation, PartNumbers
 from belisha.components.validate.latency import measure_latency
 from belisha.components.validate.margins import baseline_sets, margins_of, read_baselines
@@ -156,6 +156,7 @@ def _evaluate(
         margins=(),
         test_looks=look.looks,
         warnings=_warnings(inputs, look),
+        best_val_threshold=_best_threshold(val),
     )
 
 
@@ -163,6 +164,17 @@ def _numbers(part: PartData, score_threshold: float) -> PartNumbers:
     summary = evaluate(part.truth, part.detections) if part.truth.pedestrians else None
     counts = counts_at(part.truth, part.detections, part.outcomes, score_threshold)
     return PartNumbers(part.name, part.truth.n_images, part.truth.pedestrians, summary, counts)
+
+
+def _best_threshold(val: PartData | None) -> Counts | None:
+    """Chosen on val alone: on the test part it would be fitted to what it is judged by."""
+    if val is None or not val.truth.pedestrians:
+        return None
+    try:
+        best = best_f1_threshold(val.truth, val.detections)
+    except NoDataError:
+        return None
+    return counts_at(val.truth, val.detections, val.outcomes, best)
 
 
 def _warnings(inputs: _Inputs, look: TestLook) -> tuple[str, ...]:

@@ -98,6 +98,9 @@ def test_figures_are_those_worked_out_by_hand(tmp_path: Path) -> None:
     assert evaluation.gap.difference == pytest.approx(1 - expected_ap)
     assert evaluation.calibration.ece == pytest.approx(200 / 255 / 3, abs=1e-3)
     assert evaluation.calibration.boxes == 3
+    assert evaluation.best_val_threshold is not None
+    assert evaluation.best_val_threshold.score_threshold == pytest.approx(1, abs=1e-3)
+    assert "On val F1 is best at score 1.00 (0.667)" in evaluation.threshold_sentence
     assert "finds 2 of 4 pedestrians in 4 test pictures with 1 false alarms" in evaluation.sentence
     assert "too few pictures (4 of 100)" in evaluation.sentence
 
