@@ -205,7 +205,7 @@ class _BoundedStream:
     def __init__(self, stream: BinaryIO, unpacking: _Unpacking) -> None:
         self._stream = stream
         self._unpacking = unpacking
-        self.header_budget: int | None = None
+        self.header_budget: int | None = _HEADER_BYTES  # opening reads the first header
 
     def read(self, length: int) -> bytes:
         """Read; raises InputError when a header is larger than headers are."""

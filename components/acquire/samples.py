@@ -23,13 +23,13 @@ from belisha.components.shared.report import (
     picture,
 )
 
-_SAMPLES = 12
+_SAMPLES = 8
 _DUPLICATE_GROUPS = 3
 _PICTURES_A_GROUP = 2
 
 
 def sample_section(pictures: Sequence[Picture]) -> Section:
-    """A dozen pictures with their boxes, of every condition and source, those with people first."""
+    """A few pictures with their boxes, of every condition and source, those with people first."""
     reader = PictureReader()
     shown = [_drawn(found, reader) for found in _varied(pictures, _SAMPLES)]
     key = legend([(GREEN, "pedestrian"), (AMBER, "ignore region")])
