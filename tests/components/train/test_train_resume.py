@@ -42,7 +42,11 @@ def start(root: Path, storage: Path, out: Path, **extra: object) -> subprocess.P
     command = [sys.executable, "-c", RUNNER, str(root), str(storage), str(out), json.dumps(extra)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("YOLO_")}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**environment, "PYTHONHASHSEED": "random"}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**environment, "PYTHONHASHSEED": "random"},
     )
 
 
@@ -98,7 +102,9 @@ def test_killed_training_ends_with_the_same_bytes(root: Path, tmp_path: Path) ->
 
 
 @pytest.mark.training
-def test_another_seed_gives_other_weights_and_their_checkpoint_starts_a_new_training(root: Path, tmp_path: Path) -> None:
+def test_another_seed_gives_other_weights_and_their_checkpoint_starts_a_new_training(
+    root: Path, tmp_path: Path
+) -> None:
     one = finish(start(root, tmp_path / "store", tmp_path / "one", seed=1, overfit_steps=0))
     two = finish(start(root, tmp_path / "store", tmp_path / "two", seed=2, overfit_steps=0))
     assert one["weights_digest"] != two["weights_digest"]
