@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from belisha.components.shared.errors import InputError
 from belisha.components.shared.evaluation.matching import FALSE_POSITIVE, TRUE_POSITIVE, Candidates, match
 from belisha.components.shared.evaluation.sets import DetectionSet, EvaluationSet, FloatArray
 
@@ -131,4 +132,7 @@ def _read_out(curve: MissRateCurve, fppi: FloatArray) -> FloatArray:
 def _scale(truth: EvaluationSet, height_scale: HeightScale) -> FloatArray:
     if height_scale is HeightScale.PIXELS:
         return np.ones(truth.n_images)
+    unknown = int(np.count_nonzero(truth.image_height_px <= 0))
+    if unknown:
+        raise InputError(f"{unknown} of {truth.n_images} pictures have no height to scale by: take heights in pixels")
     return REFERENCE_HEIGHT_PX / truth.image_height_px

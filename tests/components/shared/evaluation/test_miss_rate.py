@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from belisha.components.shared.errors import NoDataError
+from belisha.components.shared.errors import InputError, NoDataError
 from belisha.components.shared.evaluation import SUBSETS, HeightScale, evaluate, miss_rate_curve
 from belisha.components.shared.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE
 from belisha.components.shared.evaluation.miss_rate import FPPI_POINTS, curve_of, log_average
@@ -116,6 +116,13 @@ def test_both_scales_agree_on_pictures_1024_high() -> None:
     detections = found([(0, TALL, 0.9), (5, FAR, 0.8)])
     scaled = evaluate(truth, detections)
     assert evaluate(truth, detections, height_scale=HeightScale.PIXELS).mr2 == scaled.mr2
+
+
+def test_pictures_without_height_cannot_be_scaled() -> None:
+    truth = truth_of([(0, TALL)], 100, image_height_px=0)
+    with pytest.raises(InputError, match="100 of 100 pictures have no height"):
+        evaluate(truth, found([]))
+    assert evaluate(truth, found([]), height_scale=HeightScale.PIXELS).mr2["all"] == 1.0
 
 
 @pytest.mark.parametrize("images", [1, 99])
