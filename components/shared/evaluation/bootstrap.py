@@ -1,7 +1,9 @@
 """Is the candidate better than the champion? Paired bootstrap by group, on the same resamples for both.
 
 Pictures of one group (a sequence, a camera and time) resemble each other, so groups are drawn, not pictures; otherwise the
-intervals come out too narrow. Bounds are percentiles of the resampled differences (Efron and Tibshirani 1993, chapter 13).
+intervals come out too narrow. Bounds are expanded percentiles of the resampled differences: plain percentiles are too narrow
+too when groups are few, by the root of (n - 1) / n and by the difference of normal and t (Hesterberg, "What Teachers Should
+Know About the Bootstrap", The American Statistician 2015, section 4.3).
 """
 
 from __future__ import annotations
@@ -94,9 +96,10 @@ class PairedBootstrap:
     notes: tuple[str, ...]
 
     def interval(self, metric: str, alpha: float = 0.05) -> Interval:
-        """One-sided percentile bounds, both ways, of the difference candidate - champion; raises NoDataError."""
+        """One-sided expanded percentile bounds, both ways, of the difference candidate - champion; raises NoDataError."""
         differences = self._metric(metric).resampled_differences
-        return Interval(float(np.quantile(differences, alpha)), float(np.quantile(differences, 1 - alpha)), alpha)
+        share = _expanded(alpha, self.groups)
+        return Interval(float(np.quantile(differences, share)), float(np.quantile(differences, 1 - share)), alpha)
 
     def minimum_detectable_difference(self, metric: str, alpha: float = 0.05) -> float:
         """Half-width of the interval: about the least difference that as many pictures can tell from none."""
@@ -182,6 +185,13 @@ def paired_bootstrap(
         values = [model.values[name] for model in models]
         paired[name] = PairedMetric(values[0], values[1], values[0] - values[1], differences)
     return PairedBootstrap(paired, truth.n_images, groups, resamples, seed, notes)
+
+
+def _expanded(alpha: float, groups: int) -> float:
+    """The percentile that bounds with error `alpha` when so few groups were drawn from: 0.048 for 0.05 and 100 groups."""
+    from scipy import stats
+
+    return float(stats.norm.cdf(math.sqrt(groups / (groups - 1)) * stats.t.ppf(alpha, groups - 1)))
 
 
 def _groups_with_data(truth: EvaluationSet) -> int:

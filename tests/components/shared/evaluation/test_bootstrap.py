@@ -16,6 +16,7 @@ from belisha.components.shared.evaluation import (
     DetectionSet,
     EvaluationSet,
     PairedBootstrap,
+    PairedMetric,
     evaluate,
     paired_bootstrap,
 )
@@ -137,6 +138,23 @@ def test_groups_are_drawn_as_one() -> None:
     result = paired_bootstrap(truth, candidate, found([]), resamples=400, metrics=["ap50"])
     values = np.unique(result.metrics["ap50"].resampled_differences.round(6))
     assert values == pytest.approx([0, 51 / 101, 1], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("groups", "percentile"),
+    [
+        pytest.param(2, 2e-19, id="two groups: the extremes"),
+        pytest.param(4, 0.0033, id="four groups"),
+        pytest.param(100, 0.0476, id="hundred groups"),
+        pytest.param(100_000, 0.05, id="many groups: plain percentiles"),
+    ],
+)
+def test_few_groups_widen_the_interval(groups: int, percentile: float) -> None:
+    differences = np.random.default_rng(0).normal(size=5000)
+    metric = PairedMetric(0.5, 0.5, 0.0, differences)
+    bounds = PairedBootstrap({"ap50": metric}, 500, groups, 5000, 0, ()).interval("ap50", alpha=0.05)
+    assert bounds.low == pytest.approx(np.quantile(differences, percentile), abs=0.02)
+    assert bounds.high == pytest.approx(np.quantile(differences, 1 - percentile), abs=0.02)
 
 
 @pytest.mark.parametrize(
