@@ -104,11 +104,10 @@ def keys_of(image_ids: pa.Array) -> pa.Array:
 def coded(values: pa.ChunkedArray) -> Coded:
     """Codes of a text column; null counts as the empty text."""
     encoded = _one_array(pc.fill_null(values.cast(pa.string()), "").dictionary_encode())
-    names = np.array(encoded.dictionary.to_pylist(), dtype=object)
-    order = np.argsort(names, kind="stable")
+    order = pc.array_sort_indices(encoded.dictionary)
     rank = np.empty(len(order), dtype=np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    return Coded(rank[encoded.indices.to_numpy(zero_copy_only=False)], list(names[order]))
+    rank[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
+    return Coded(rank[encoded.indices.to_numpy(zero_copy_only=False)], encoded.dictionary.take(order).to_pylist())
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
