@@ -47,10 +47,11 @@ def coco_set(
 
 
 def acquire_quietly(
-    sources: Sequence[Path | str], out: Path, options: AcquireOptions = AcquireOptions(), pictures: str = ""
+    sources: Sequence[Path | str], out: Path, options: AcquireOptions | None = None, pictures: str = ""
 ) -> AcquireSummary:
     """Acquire with the pictures below the dataset's folder."""
-    return acquire([str(source) for source in sources], out, pictures or str(out / "pictures"), options, silent)
+    names = [str(source) for source in sources]
+    return acquire(names, out, pictures or str(out / "pictures"), options or AcquireOptions(), silent)
 
 
 def files_below(folder: Path) -> list[str]:

@@ -77,7 +77,7 @@ def test_all_real_sets_merge_into_one(real_data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.real_data
 def test_labels_without_pictures_are_one_sentence_and_nothing_written(real_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="labels for 500 pictures, but none of them is there: give .* --images"):
+    with pytest.raises(InputError, match=r"labels for 500 pictures, but none of them is there: give .* --images"):
         acquire_quietly([real_data / "citypersons" / "val_gt.json"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import stat
 import tarfile
@@ -50,9 +51,9 @@ def special(kind: bytes, name: str = "link", target: str = "../../outside") -> t
     return entry
 
 
-def unpack(archive: Path, target: Path, limits: ArchiveLimits = ArchiveLimits()) -> dict[str, bytes]:
+def unpack(archive: Path, target: Path, limits: ArchiveLimits | None = None) -> dict[str, bytes]:
     target.mkdir()
-    extract(archive, target, limits, silent)
+    extract(archive, target, limits or ArchiveLimits(), silent)
     return {name: (target / name).read_bytes() for name in files_below(target)}
 
 
@@ -79,6 +80,14 @@ def as_link(entry: zipfile.ZipInfo) -> None:
     entry.create_system, entry.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
 
 
+def write_header_bomb(path: Path) -> Path:
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as packed:
+        entry = tarfile.TarInfo("a")
+        entry.pax_headers = {"comment": "x" * 20_000_000}
+        packed.addfile(entry)
+    return path
+
+
 ZEROS = bytes(40_000_000)
 HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "zip: parent folder": (lambda path: write_zip(path, {"../evil": b"x"}), "leaves its folder"),
@@ -98,7 +107,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "tar: pipe": (lambda path: write_tar(path, {}, "w:", special(tarfile.FIFOTYPE)), "link, device"),
     "tar: bomb": (lambda path: write_tar(path, {"a": ZEROS}), "unpacks to more than"),
     "tar: bomb of bzip2": (lambda path: write_tar(path, {"a": ZEROS}, "w:bz2"), "unpacks to more than"),
-    "tar: header bomb": (lambda path: write_header_bomb(path), "header of many megabytes"),
+    "tar: header bomb": (write_header_bomb, "header of many megabytes"),
     "tar: too many": (lambda path: write_tar(path, {str(i): b"" for i in range(60)}), "more than 50 entries"),
     "tar: cut": (lambda path: cut(write_tar(path, {"a": bytes(range(256)) * 999}), 300, None), "cannot be unpacked"),
 }
@@ -107,14 +116,6 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
 def cut(path: Path, start: int, end: int | None) -> Path:
     data = path.read_bytes()
     path.write_bytes(data[:start] + (data[end:] if end else b""))
-    return path
-
-
-def write_header_bomb(path: Path) -> Path:
-    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as packed:
-        entry = tarfile.TarInfo("a")
-        entry.pax_headers = {"comment": "x" * 20_000_000}
-        packed.addfile(entry)
     return path
 
 
@@ -152,8 +153,6 @@ def test_flipped_bytes_come_out_inside_or_are_a_sentence(
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     archive.write_bytes(content)
-    try:
+    with contextlib.suppress(InputError):
         unpack(archive, folder / "out")
-    except InputError:
-        pass
     assert {path.name for path in folder.iterdir()} == {"a", "out"}
