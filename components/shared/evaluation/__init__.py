@@ -5,6 +5,7 @@ from belisha.components.shared.evaluation.bootstrap import (
     Interval,
     PairedBootstrap,
     PairedMetric,
+    one_sided_bounds,
     paired_bootstrap,
 )
 from belisha.components.shared.evaluation.calibration import Calibration, ReliabilityBin, expected_calibration_error
@@ -61,6 +62,7 @@ __all__ = [
     "expected_calibration_error",
     "match_outcomes",
     "miss_rate_curve",
+    "one_sided_bounds",
     "only_boxes",
     "only_images",
     "paired_bootstrap",

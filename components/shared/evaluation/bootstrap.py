@@ -97,9 +97,7 @@ class PairedBootstrap:
 
     def interval(self, metric: str, alpha: float = 0.05) -> Interval:
         """One-sided expanded percentile bounds, both ways, of the difference candidate - champion; raises NoDataError."""
-        differences = self._metric(metric).resampled_differences
-        share = _expanded(alpha, self.groups)
-        return Interval(float(np.quantile(differences, share)), float(np.quantile(differences, 1 - share)), alpha)
+        return one_sided_bounds(self._metric(metric).resampled_differences, self.groups, alpha)
 
     def minimum_detectable_difference(self, metric: str, alpha: float = 0.05) -> float:
         """Half-width of the interval: about the least difference that as many pictures can tell from none."""
@@ -185,6 +183,13 @@ def paired_bootstrap(
         values = [model.values[name] for model in models]
         paired[name] = PairedMetric(values[0], values[1], values[0] - values[1], differences)
     return PairedBootstrap(paired, truth.n_images, groups, resamples, seed, notes)
+
+
+def one_sided_bounds(differences: FloatArray, groups: int, alpha: float = 0.05) -> Interval:
+    """Expanded percentile bounds of resampled differences `(b,)` that were drawn from `groups` >= 2 groups."""
+    share = _expanded(alpha, groups)
+    low, high = np.quantile(differences, [share, 1 - share])
+    return Interval(float(low), float(high), alpha)
 
 
 def _expanded(alpha: float, groups: int) -> float:
