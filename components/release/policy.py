@@ -34,7 +34,7 @@ def outcome(records: Sequence[Record], state: LedgerState, version: ModelVersion
     if any(_is_outcome_of(record, version) for record in records):
         return None
     if version.verdict != Verdict.PASS:
-        reason = f"{version.version} was refused: {version.verdict}, {version.sentence}"
+        reason = f"{version.version} was refused: {version.sentence or version.verdict}"
         return _draft(Action.REFUSE, version, reason, state)
     if version.version in (state.champion, state.challenger):
         return None

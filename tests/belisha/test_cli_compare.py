@@ -14,9 +14,8 @@ from tests.components.compare.comparing import Run, make_run, make_world
 
 
 def run_verb(run: Run, *more: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    folders = {"dataset": run.world.dataset_dir, "split": run.world.split_dir}
-    folders |= {name: run.folder(name) for name in ("model", "evaluation", "baseline")}
-    options = [part for name, folder in folders.items() for part in (f"--{name}", str(folder))]
+    folders = (run.world.dataset_dir, run.world.split_dir, run.folder("model"), run.folder("evaluation"))
+    options = [*(str(folder) for folder in folders), "--baseline", str(run.folder("baseline"))]
     options += ["--out", str(run.folder("decision")), "--storage", run.world.storage_uri]
     monkeypatch.setattr(sys, "argv", ["belisha", "compare", *options, *more])
     with pytest.raises(SystemExit) as stopped:

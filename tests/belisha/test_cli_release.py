@@ -106,14 +106,7 @@ def test_release_says_what_became_of_it(
     verdict: str, code: int, word: str, storage: str, tmp_path: Path, run: Any
 ) -> None:
     folders = write_folders(tmp_path / "new", gain=0.7, champion="v1", verdict=verdict)
-    options = (
-        "--model",
-        str(folders.model),
-        "--evaluation",
-        str(folders.evaluation),
-        "--decision",
-        str(folders.decision),
-    )
+    options = tuple(str(folder) for folder in (folders.model, folders.evaluation, folders.decision))
     found, out, _ = run("release", *options, "--run-id", "r", "--json")
     assert found == code
     assert json.loads(out)["action"] == word and json.loads(out)["version"] == "v4"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _EXAMPLES = """
 Examples:
 
-    belisha compare --dataset run1/dataset --split run1/split --model run1/model --evaluation run1/evaluation
-    --baseline run1/baseline --storage run1/storage --run-id run1 --out run1/decision
+    belisha compare run1/dataset run1/split run1/model run1/evaluation --baseline run1/baseline --storage run1/storage
+    --run-id run1 --out run1/decision
 
 Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 70 ERROR, 2 bad input, 75 try again.
 """
@@ -29,10 +29,10 @@ def register(app: typer.Typer) -> None:
 
 
 def _compare(
-    dataset: Annotated[Path, typer.Option(help="Data set folder.")],
-    split: Annotated[Path, typer.Option(help="Split folder.")],
-    model: Annotated[Path, typer.Option(help="The candidate's model folder.")],
-    evaluation: Annotated[Path, typer.Option(help="The candidate's evaluation folder.")],
+    dataset: Annotated[Path, typer.Argument(help="Data set folder.", show_default=False)],
+    split: Annotated[Path, typer.Argument(help="Split folder.", show_default=False)],
+    model: Annotated[Path, typer.Argument(help="The candidate's model folder.", show_default=False)],
+    evaluation: Annotated[Path, typer.Argument(help="The candidate's evaluation folder.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Decision folder to write; replaced as a whole.")],
     storage: Storage,
     run_id: Annotated[str, typer.Option(help="Name of the run; each run counts as one look at the test part.")],
@@ -77,9 +77,10 @@ def _print_gates(decision: Decision) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("verdict", "gate", "value", "limit", "finding")
+    from belisha.components.shared.verdict import Verdict
+
+    table = Table("verdict", "gate", "finding")
     for gate in decision.gates:
-        numbers = ("–" if number is None else f"{number:.4g}" for number in (gate.value, gate.bound))
-        verdict = gate.verdict.value if gate.blocking else f"({gate.verdict.value})"
-        table.add_row(verdict, Text(gate.name), *numbers, Text(gate.sentence))
+        if gate.blocking or gate.verdict is not Verdict.INCONCLUSIVE:
+            table.add_row(gate.verdict.value, Text(gate.name, no_wrap=True), Text(gate.sentence))
     console.print(table)

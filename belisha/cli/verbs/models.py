@@ -46,13 +46,13 @@ def _print_table(versions: list[ModelVersion], state: LedgerState) -> None:
     from rich.table import Table
 
     metrics = [name for name in ("ap50", "ap50_95", "mr2_reasonable") if any(name in each.metrics for each in versions)]
-    table = Table("version", "role", "verdict", *metrics, "registered (UTC)", "by", "run", "model digest")
+    table = Table("version", "role", "verdict", *metrics, "registered (UTC)", "by", "run")
     for version in versions:
         figures = [f"{version.metrics[name]:.4f}" if name in version.metrics else "–" for name in metrics]
         when = version.created_at[:16].replace("T", " ")
         table.add_row(
             version.version, _role(version.version, state), version.verdict, *figures, when, version.actor,
-            version.run_id or "–", version.model_digest[:12],
+            version.run_id or "–",
         )  # fmt: skip
     console.print(table)
 

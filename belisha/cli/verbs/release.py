@@ -12,7 +12,7 @@ from belisha.cli.release_options import Json, Storage, print_outcome
 _EXAMPLES = """
 Examples:
 
-    belisha release --model run1/model --evaluation run1/evaluation --decision run1/decision --storage run1/storage
+    belisha release run1/model run1/evaluation run1/decision --storage run1/storage
 
 The same model of the same run is registered once. Exit codes: 0 champion or challenger, 1 registered but refused, 2 bad input,
 75 try again.
@@ -26,9 +26,13 @@ def register(app: typer.Typer) -> None:
 
 def _release(
     storage: Storage,
-    model: Annotated[Path, typer.Option(help="Model folder, as `belisha train` wrote it.")],
-    evaluation: Annotated[Path, typer.Option(help="Evaluation folder, as `belisha validate` wrote it.")],
-    decision: Annotated[Path, typer.Option(help="Decision folder, as `belisha compare` wrote it.")],
+    model: Annotated[Path, typer.Argument(help="Model folder, as `belisha train` wrote it.", show_default=False)],
+    evaluation: Annotated[
+        Path, typer.Argument(help="Evaluation folder, as `belisha validate` wrote it.", show_default=False)
+    ],
+    decision: Annotated[
+        Path, typer.Argument(help="Decision folder, as `belisha compare` wrote it.", show_default=False)
+    ],
     run_id: Annotated[str, typer.Option(help="Name of the run that made it.")] = "",
     json: Json = False,
 ) -> None:
