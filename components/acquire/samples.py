@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
+from belisha.components.shared.images import ImageArray
 from belisha.components.shared.inference import read_image
 from belisha.components.shared.manifest import Picture, boxes_of
 from belisha.components.shared.near_duplicates import MAX_DISTANCE, duplicate_groups
@@ -24,6 +26,7 @@ from belisha.components.shared.report import (
 )
 
 _SAMPLES = 8
+_SHOWN_WIDTH_PX = 720
 _DUPLICATE_GROUPS = 3
 _PICTURES_A_GROUP = 2
 
@@ -48,12 +51,24 @@ def _varied(pictures: Sequence[Picture], count: int) -> list[Picture]:
 
 
 def _drawn(found: Picture, reader: PictureReader) -> Markup:
+    image_rgb, factor = _reduced(read_image(found, reader))
     layers = [
-        BoxLayer(boxes_of(found, ignore=True), AMBER),
-        BoxLayer(boxes_of(found, ignore=False), GREEN),
+        BoxLayer(boxes_of(found, ignore=True) / factor, AMBER),
+        BoxLayer(boxes_of(found, ignore=False) / factor, GREEN),
     ]
     words = [found.source, found.condition, found.camera, f"{found.width_px} x {found.height_px}", found.image_id[:10]]
-    return picture(read_image(found, reader), ", ".join(word for word in words if word), layers)
+    return picture(image_rgb, ", ".join(word for word in words if word), layers)
+
+
+def _reduced(image_rgb: ImageArray) -> tuple[ImageArray, int]:
+    """The picture at a whole fraction of its size, at most 720 pixels wide: far cheaper than any other fraction."""
+    height, width = image_rgb.shape[:2]
+    factor = -(-width // _SHOWN_WIDTH_PX)
+    if factor == 1 or height < factor:
+        return image_rgb, 1
+    size_wh = (width // factor, height // factor)
+    whole = image_rgb[: size_wh[1] * factor, : size_wh[0] * factor]
+    return np.asarray(cv2.resize(whole, size_wh, interpolation=cv2.INTER_AREA), dtype=np.uint8), factor
 
 
 def duplicate_sections(pictures: Sequence[Picture], hashes: Sequence[int]) -> list[Section]:
