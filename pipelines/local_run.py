@@ -28,6 +28,8 @@ from belisha.pipelines.run_folder import RunFolder
 
 _POLL_SECONDS = 0.2
 _SECONDS_TO_STOP = 10.0
+# What kfp.local prints after a step's traceback is far shorter.
+_TAIL_BYTES = 65_536
 _ERROR_LINE = re.compile(r"belisha\.components\.shared\.(?:\w+\.)*(\w+Error): (.+)")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # kfp.local replaces this text by the interpreter's path wherever it finds it, in paths and parameters alike.
@@ -131,12 +133,16 @@ def _execute(folder: RunFolder, progress: ProgressSink, *, cache_dir: Path) -> i
 
 
 def _follow(child: subprocess.Popen[bytes], folder: RunFolder, progress: ProgressSink) -> int:
+    """Report progress until the pipeline ends, or until a step has failed in a way that trying again cannot mend."""
     offset = 0
     while True:
         exit_code = child.poll()
         events, offset = read_events(folder.events_file, offset)
         for event in events:
             progress(event)
+        failure = _failure_in(folder)
+        if failure is not None and failure.exit_code != errors.EXIT_RETRY:
+            return failure.exit_code
         if exit_code is not None:
             return exit_code
         time.sleep(_POLL_SECONDS)
@@ -153,12 +159,19 @@ def _stop_group(child: subprocess.Popen[bytes]) -> None:
 
 
 def _failure(folder: RunFolder, exit_code: int) -> RunFailedError:
-    text = _ANSI.sub("", folder.log_file.read_text(errors="replace"))
-    found = _ERROR_LINE.findall(text)
-    if found:
-        name, sentence = found[-1]
-        kind = getattr(errors, name, BelishaError)
-        return RunFailedError(f"{sentence} (log: {folder.log_file})", kind.exit_code)
-    return RunFailedError(
+    return _failure_in(folder) or RunFailedError(
         f"the pipeline ended with exit code {exit_code}: read the end of {folder.log_file}", errors.EXIT_FAILED
     )
+
+
+def _failure_in(folder: RunFolder) -> RunFailedError | None:
+    """The last error of ours near the end of the log: the final line of a step's traceback."""
+    with folder.log_file.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        tail = stream.read().decode(errors="replace")
+    found = _ERROR_LINE.findall(_ANSI.sub("", tail))
+    if not found:
+        return None
+    name, sentence = found[-1]
+    kind = getattr(errors, name, BelishaError)
+    return RunFailedError(f"{sentence} (log: {folder.log_file})", kind.exit_code)

@@ -19,6 +19,8 @@ _STEP_REPORTS = (
     ("split-dataset", "report", "Split"),
     ("acquire-pictures", "card", "Data card"),
 )
+# What a reader wants to see at once; the rest unfolds.
+_OPEN = ("Decision", "Validation", "Training")
 _TONES = {Verdict.PASS: "good", Verdict.INCONCLUSIVE: "warn", Verdict.ERROR: "bad", Verdict.FAIL: "bad"}
 _COMPARED = (
     "test_ap50",
@@ -76,7 +78,7 @@ def _steps(folder: RunFolder, several: bool) -> list[Section]:
 
 
 def _folded(name: str, report: Path) -> Markup:
-    state = Markup(" open") if name == "Decision" else Markup("")
+    state = Markup(" open") if name in _OPEN else Markup("")
     return Markup("<details{}><summary>{}</summary>{}</details>").format(
         state, f"Show the {name.lower()}", Markup("").join(sections_of(report))
     )

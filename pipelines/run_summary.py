@@ -45,6 +45,7 @@ class RunSummary:
         return {
             "run_id": self.run_id,
             "verdict": self.verdict,
+            "accuracy": self.accuracy,
             "decision": self.decision,
             "released": self.released,
             "metrics": self.headline,

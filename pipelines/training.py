@@ -196,8 +196,9 @@ def training_pipeline(
     for task in (acquired, parted, baseline, trained, validated, compared, released):
         _use_storage_secret(task)
         task.set_retry(num_retries=2, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="300s")
-    # Sources change under the same address, and these steps read or write the ledger: yesterday's answer would be a wrong one.
-    for task in (acquired, baseline, validated, compared, released):
+    # Sources change under the same address, and these steps read or write what storage remembers (frozen splits, the ledger):
+    # yesterday's answer would be a wrong one. Training alone depends on nothing but its inputs.
+    for task in (acquired, parted, baseline, validated, compared, released):
         task.set_caching_options(enable_caching=False)
     _place_training(
         trained,

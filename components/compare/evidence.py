@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from belisha.components.shared.evaluation import one_sided_bounds
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -19,11 +21,13 @@ class Difference:
         candidate: its value, a ratio.
         rival: the champion's or baseline's.
         resampled: `(b,)` differences candidate - rival of the paired bootstrap.
+        groups: independent groups that were resampled, >= 2.
     """
 
     candidate: float
     rival: float
     resampled: FloatArray
+    groups: int
 
     @property
     def estimate(self) -> float:
@@ -31,9 +35,9 @@ class Difference:
         return self.candidate - self.rival
 
     def bounds(self, alpha: float) -> tuple[float, float]:
-        """One-sided lower and upper bound, each wrong with probability alpha."""
-        low, high = np.quantile(self.resampled, [alpha, 1 - alpha])
-        return float(low), float(high)
+        """One-sided lower and upper bound, each wrong with probability alpha; wider when few groups were drawn from."""
+        interval = one_sided_bounds(self.resampled, self.groups, alpha)
+        return interval.low, interval.high
 
     def standard_error(self) -> float:
         """Standard deviation of the resampled differences."""

@@ -139,7 +139,7 @@ def _bootstrap(
 
 def _difference(bootstrap: PairedBootstrap, metric: str) -> Difference:
     paired = bootstrap.metrics[metric]
-    return Difference(paired.candidate, paired.champion, paired.resampled_differences)
+    return Difference(paired.candidate, paired.champion, paired.resampled_differences, bootstrap.groups)
 
 
 def _groups(truth: EvaluationSet) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from belisha.components.shared.evaluation import DetectionSet, evaluate, paired_bootstrap
+from belisha.components.shared.evaluation import DetectionSet, evaluate, one_sided_bounds, paired_bootstrap
 from belisha.components.validate.parts import PartData
 
 FloatArray = npt.NDArray[np.float64]
@@ -63,10 +63,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class _Ap50:
-    """On all pictures, and on each resample of groups; None where there is but one group."""
+    """On all pictures, and on each resample of the groups; None where there is but one group."""
 
     value: float
     resampled: FloatArray | None
+    groups: int
 
 
 def gap_of(train: PartData | None, val: PartData | None, test: PartData) -> Gap:
@@ -84,7 +85,7 @@ def gap_of(train: PartData | None, val: PartData | None, test: PartData) -> Gap:
             "has a single group of pictures: too few to tell whether it overfits."
         )
         return gap(difference, None, None, Overfitting.UNCLEAR, sentence)
-    low, high = _bounds(seen.resampled, unseen.resampled)
+    low, high = _bounds(seen.resampled, unseen.resampled, min(seen.groups, unseen.groups))
     finding = judge_gap(low, high)
     return gap(difference, low, high, finding, _sentence(finding, seen.value, unseen.value, low, high))
 
@@ -93,11 +94,11 @@ def _value(found: _Ap50 | None) -> float | None:
     return None if found is None else found.value
 
 
-def _bounds(seen: FloatArray, unseen: FloatArray) -> tuple[float, float]:
-    """One-sided bounds of the difference of two parts that were resampled apart."""
+def _bounds(seen: FloatArray, unseen: FloatArray, groups: int) -> tuple[float, float]:
+    """One-sided bounds of the difference of two parts that were resampled apart, the smaller of `groups` groups."""
     drawn = min(len(seen), len(unseen))
-    low, high = np.quantile(seen[:drawn] - unseen[:drawn], [ALPHA, 1 - ALPHA])
-    return float(low), float(high)
+    interval = one_sided_bounds(seen[:drawn] - unseen[:drawn], groups, ALPHA)
+    return interval.low, interval.high
 
 
 def judge_gap(low: float, high: float) -> Overfitting:
@@ -112,11 +113,12 @@ def _ap50(part: PartData | None, seed: int) -> _Ap50 | None:
         return None
     # Against a detector that finds nothing the paired differences are the model's own resampled values.
     nothing = DetectionSet(np.zeros(0, np.intp), np.zeros((0, 4)), np.zeros(0))
-    if len(set(part.groups)) < 2:
-        return _Ap50(evaluate(part.truth, part.detections).ap50, None)
+    groups = len(set(part.groups))
+    if groups < 2:
+        return _Ap50(evaluate(part.truth, part.detections).ap50, None, groups)
     bootstrap = paired_bootstrap(part.truth, part.detections, nothing, resamples=RESAMPLES, seed=seed, metrics=[METRIC])
     found = bootstrap.metrics[METRIC]
-    return _Ap50(found.candidate, found.resampled_differences)
+    return _Ap50(found.candidate, found.resampled_differences, groups)
 
 
 def _sentence(finding: Overfitting, train: float, test: float, low: float, high: float) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from belisha.components.shared.errors import InputError
 from belisha.components.shared.evaluation.sets import BoolArray, DetectionSet, EvaluationSet, FloatArray, IndexArray
@@ -124,11 +125,11 @@ def _read_json(path: Path) -> Any:
         if size > MAX_BYTES:
             raise InputError(f"{path} has {size} bytes but {MAX_BYTES} are allowed: evaluate it in parts")
         with _no_garbage_collection():
-            return json.loads(path.read_bytes())
+            return orjson.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): give a COCO JSON file") from None
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+    except orjson.JSONDecodeError as error:
+        reason = "nested too deeply" if "limit" in error.msg else str(error).splitlines()[0]
         raise InputError(f"{path} is not JSON ({reason}): give a COCO JSON file") from None
 
 
@@ -183,13 +184,14 @@ def _ignored(path: Path, rows: Sequence[Row]) -> BoolArray:
 
 
 def _boxes(path: Path, rows: Sequence[Row]) -> FloatArray:
-    sides: list[Any] = [row.get("bbox") for row in rows]
-    for number, box in enumerate(sides):
-        if not isinstance(box, list) or len(box) != 4:
-            raise InputError(
-                f"{path}: expected bbox [x, y, width, height] {_at(rows[number], number)}, got {_kind(box)}"
-            )
-    boxes = np.stack([_numbers(path, rows, "bbox", [box[side] for box in sides]) for side in range(4)], axis=1)
+    found: list[Any] = [row.get("bbox") for row in rows]
+    # Whole columns are checked at once; who is to blame is only looked for when somebody is.
+    if set(map(type, found)) - {list} or set(map(len, found)) - {4}:
+        number = next(number for number, box in enumerate(found) if not isinstance(box, list) or len(box) != 4)
+        raise InputError(
+            f"{path}: expected bbox [x, y, width, height] {_at(rows[number], number)}, got {_kind(found[number])}"
+        )
+    boxes = _numbers(path, rows, "bbox", list(itertools.chain.from_iterable(found)), a_row=4).reshape(-1, 4)
     wrong = int(np.count_nonzero((boxes[:, 2:] < 0).any(axis=1)))
     if wrong:
         raise InputError(f"{path}: {wrong} boxes have a negative width or height: expected bbox [x, y, width, height]")
@@ -201,11 +203,12 @@ def _boxes(path: Path, rows: Sequence[Row]) -> FloatArray:
     return boxes
 
 
-def _numbers(path: Path, rows: Sequence[Row], key: str, values: Sequence[Any]) -> FloatArray:
-    """Check that what stands under `key` in all rows are finite numbers, `(n,)`."""
+def _numbers(path: Path, rows: Sequence[Row], key: str, values: Sequence[Any], a_row: int = 1) -> FloatArray:
+    """Check that what stands under `key` in all rows, `a_row` values each, are finite numbers; `(n * a_row,)`."""
     if set(map(type, values)) - {int, float, bool}:
         number = next(number for number, value in enumerate(values) if type(value) not in (int, float, bool))
-        raise InputError(f"{path}: expected a number as {key} {_at(rows[number], number)}, got {_kind(values[number])}")
+        at = _at(rows[number // a_row], number // a_row)
+        raise InputError(f"{path}: expected a number as {key} {at}, got {_kind(values[number])}")
     try:
         numbers = np.array(values, dtype=np.float64)
     except OverflowError:
@@ -305,9 +308,10 @@ def _category_given(path: Path, category: str, named: Mapping[str, Any], present
 
 def _category_ids(path: Path, rows: Sequence[Row]) -> set[int | str | None]:
     """Distinct category ids, None among them where a row has none."""
-    named = [row for row in rows if row.get("category_id") is not None]
-    found: set[int | str | None] = set(_ids(path, named, "category_id"))
-    return found if len(named) == len(rows) else found | {None}
+    values = [row.get("category_id") for row in rows]
+    if set(map(type, values)) - {int, str, type(None)}:
+        _ids(path, [row for row in rows if row.get("category_id") is not None], "category_id")  # says which and why
+    return set(values)
 
 
 def _pick_category(

@@ -64,7 +64,7 @@ def evidence_of(duel: Duel, settings: GateSettings) -> Evidence:
         duel.truth, duel.candidate, duel.champion, resamples=settings.bootstrap_resamples, seed=settings.bootstrap_seed
     )
     found = {
-        name: Difference(metric.candidate, metric.champion, metric.resampled_differences)
+        name: Difference(metric.candidate, metric.champion, metric.resampled_differences, paired.groups)
         for name, metric in paired.metrics.items()
     }
     return evidence(
@@ -77,12 +77,14 @@ def evidence_of(duel: Duel, settings: GateSettings) -> Evidence:
     )  # fmt: skip
 
 
-def difference(estimate: float, spread: float, *, rival: float = 0.5, resamples: int = 2000) -> Difference:
+def difference(
+    estimate: float, spread: float, *, rival: float = 0.5, resamples: int = 2000, groups: int = 1000
+) -> Difference:
     """A normal bootstrap distribution around the estimate, the same each time."""
     quantiles = (np.arange(resamples) + 0.5) / resamples
     from scipy.stats import norm
 
-    return Difference(rival + estimate, rival, estimate + spread * norm.ppf(quantiles))
+    return Difference(rival + estimate, rival, estimate + spread * norm.ppf(quantiles), groups)
 
 
 def evidence(**changes: object) -> Evidence:
