@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from belisha.components.route.policy import Policy, Rule
-
-_HASH_RANGE = float(2**64)
+from belisha.components.shared.hashing import unit_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +87,6 @@ def route(policy: Policy, targets: Sequence[Target], caller: Caller, at: datetim
     drawn = forced is None and len(allowed) == len(targets)
     reason = f"rule {rule.name!r}" if rule and forced else "traffic split" if drawn else "camera size bound"
     return Route(target, _shadow(policy, allowed, target, caller), reason, drawn)
-
-
-def unit_interval(salt: str, name: str) -> float:
-    """A number in 0..1 (exclusive) that is always the same for the same salt and name, and uniform over names."""
-    digest = hashlib.blake2b(f"{salt}:{name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / _HASH_RANGE
 
 
 def _chosen(rule: Rule | None, targets: Sequence[Target], caller: Caller) -> Route | Denied:
