@@ -83,7 +83,7 @@ class Identity:
     deployment_name: str = "belisha"
 
 
-class Observer:
+class PredictorMetrics:
     """Counts what a predictor does. Safe under threads and forks; no method raises on what a caller may send.
 
     Args:
@@ -243,10 +243,10 @@ class Observer:
         """The metrics of all processes that count in the folder, to be served by one of them.
 
         Raises:
-            ValueError: the observer counts in memory.
+            ValueError: they count in memory.
         """
         if self._folder is None:
-            raise ValueError("expected an observer with a folder, got one that counts in memory")
+            raise ValueError("expected metrics with a folder, got ones that count in memory")
         return ProcessMetrics(self._folder, self._registry)
 
     @property

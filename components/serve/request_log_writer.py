@@ -61,7 +61,7 @@ class LogSettings:
 
 
 class LogMeter(Protocol):
-    """Who is told what becomes of the rows; an `Observer` is one."""
+    """Who is told what becomes of the rows; `PredictorMetrics` is one."""
 
     def log_queue(self, rows: int) -> None:
         """So many rows wait."""
