@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from belisha.components.shared.detections import Detections
 from belisha.components.shared.images import ImageArray
 from belisha.components.shared.model_artifact import ONNX_FILE, ModelInfo, read_model_info
 from belisha.components.shared.nms import decode_yolo_v8
 from belisha.components.shared.preprocessing import preprocess
+from belisha.components.shared.runtimes import CPU_PROVIDERS, ONNX_RUNTIME, Runtime, open_runtime
 
 
 class Detector(Protocol):
@@ -23,10 +22,16 @@ class Detector(Protocol):
 
 
 class OnnxDetector:
-    """A model artifact on ONNX Runtime. Safe to call from several threads."""
+    """A model artifact on a runtime. Safe to call from several threads."""
 
     def __init__(
-        self, folder: Path, *, threads: int = 1, providers: tuple[str, ...] = ("CPUExecutionProvider",)
+        self,
+        folder: Path,
+        *,
+        threads: int = 1,
+        providers: tuple[str, ...] = CPU_PROVIDERS,
+        runtime: str = ONNX_RUNTIME,
+        concurrency: int = 1,
     ) -> None:
         """Verify the artifact and load it.
 
@@ -34,33 +39,26 @@ class OnnxDetector:
             folder: of `model.onnx` and `model.json`.
             threads: CPU threads for one inference.
             providers: ONNX Runtime execution providers, best first.
+            runtime: `onnxruntime` or `openvino`.
+            concurrency: inferences at once, for runtimes that must know.
 
         Raises:
             ContractError, DigestError: the artifact is not whole.
+            InputError: the runtime is not known or not installed.
         """
         self.info: ModelInfo = read_model_info(folder)
-        self._session = _session(folder / ONNX_FILE, threads, providers)
-        self._input_name: str = self._session.get_inputs()[0].name
+        self.runtime: Runtime = open_runtime(
+            runtime, folder / ONNX_FILE, threads=threads, concurrency=concurrency, providers=providers
+        )
 
     def detect(self, image_rgb: ImageArray, *, score_threshold: float | None = None) -> Detections:
         """Boxes on a `(height, width, 3)` uint8 RGB picture, best first."""
         tensor, geometry = preprocess(image_rgb, self.info.preprocessing)
-        output = np.asarray(self._session.run(None, {self._input_name: tensor})[0])
         thresholds = self.info.thresholds
         return decode_yolo_v8(
-            output,
+            self.runtime.run(tensor),
             geometry,
             score_threshold=thresholds.score if score_threshold is None else score_threshold,
             nms_iou=thresholds.nms_iou,
             max_boxes=thresholds.max_boxes,
         )
-
-
-def _session(path: Path, threads: int, providers: tuple[str, ...]) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
