@@ -11,9 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from belisha.components.acquire.card import write_card
 from belisha.components.acquire.class_map import class_map
 from belisha.components.acquire.ingest import Journal, ingest
@@ -27,6 +24,7 @@ from belisha.components.acquire.readers import detect_format, reader_named
 from belisha.components.acquire.sources import Source, make_local, open_sources
 from belisha.components.acquire.workspace import Workspace, put_in_place, remove_if_empty, workspace
 from belisha.components.shared.errors import InputError
+from belisha.components.shared.fingerprints import write_fingerprints
 from belisha.components.shared.inference import usable_cpus
 from belisha.components.shared.manifest import DatasetInfo, write_dataset
 from belisha.components.shared.picture_store import PictureStore
@@ -34,7 +32,6 @@ from belisha.components.shared.progress import ProgressEvent, ProgressSink, trac
 from belisha.components.shared.storage import local_path, open_store, scheme_of
 
 CARD_FILE = "card.html"
-FINGERPRINTS_FILE = "fingerprints.parquet"
 # A remote store is waited for, not computed on.
 _REMOTE_WORKERS_PER_CPU = 4
 
@@ -172,8 +169,7 @@ def _write_all(new: Path, merger: Merger, notes: Sequence[str], name: str) -> Da
     quarantined = [entry for account in merger.accounts for entry in account.quarantined]
     write_quarantine(new / QUARANTINE_FILE, quarantined)
     hashes = [merger.hashes[picture.image_id] for picture in pictures]
-    columns = {"image_id": [picture.image_id for picture in pictures], "hash64": pa.array(hashes, pa.uint64())}
-    pq.write_table(pa.table(columns), new / FINGERPRINTS_FILE, compression="zstd")
+    write_fingerprints(new, [picture.image_id for picture in pictures], hashes)
     write_card(new / CARD_FILE, info, pictures, hashes, merger.accounts, notes)
     return info
 

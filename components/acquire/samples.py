@@ -11,7 +11,7 @@ import numpy as np
 from belisha.components.shared.images import ImageArray
 from belisha.components.shared.inference import read_image
 from belisha.components.shared.manifest import Picture, boxes_of
-from belisha.components.shared.near_duplicates import MAX_DISTANCE, duplicate_groups
+from belisha.components.shared.near_duplicates import MAX_DISTANCE_BITS, duplicate_groups
 from belisha.components.shared.picture_store import PictureReader
 from belisha.components.shared.report import (
     AMBER,
@@ -78,11 +78,11 @@ def duplicate_sections(pictures: Sequence[Picture], hashes: Sequence[int]) -> li
     repeated = np.flatnonzero(sizes > 1)
     title = "Near-duplicates"
     if not len(repeated):
-        lead = f"No two pictures are nearly the same (perceptual hashes differ by more than {MAX_DISTANCE} of 64 bits)."
+        lead = f"No two pictures are nearly the same (perceptual hashes differ by more than {MAX_DISTANCE_BITS} of 64 bits)."
         return [Section(title, [paragraph("none", tone="good")], lead)]
     lead = (
         f"{int(sizes[repeated].sum()):,} pictures lie in {len(repeated):,} groups of pictures that are nearly the same "
-        f"(perceptual hashes at most {MAX_DISTANCE} of 64 bits apart); the largest has {int(sizes.max()):,}."
+        f"(perceptual hashes at most {MAX_DISTANCE_BITS} of 64 bits apart); the largest has {int(sizes.max()):,}."
     )
     largest = repeated[np.argsort(-sizes[repeated], kind="stable")][:_DUPLICATE_GROUPS]
     reader = PictureReader()

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from belisha.components.shared.errors import BelishaError
+from belisha.components.shared.near_duplicates import count_pairs_across
 from belisha.components.split.assign import PARTS, QUARANTINE
 from belisha.components.split.columns import IntArray, Rows, coded
 from belisha.components.split.grouping import Groups
@@ -103,7 +104,7 @@ def find_leaks(table: pa.Table, groups: Groups, parts: IntArray) -> Leaks:
 
     Args:
         table: columns image_id, group_id, part as they will be written.
-        groups: with the pairs that look alike.
+        groups: with the hashes of the rows that were looked at.
         parts: `(n,)` part numbers.
 
     Raises:
@@ -119,6 +120,6 @@ def find_leaks(table: pa.Table, groups: Groups, parts: IntArray) -> Leaks:
             f"the split would put {straddling} groups into two parts and {twice} pictures twice: nothing was written, "
             "please report this with the data set's digest"
         )
-    a, b = parts[groups.pairs[:, 0]], parts[groups.pairs[:, 1]]
-    alike = int(((a != b) & (a != QUARANTINE) & (b != QUARANTINE)).sum())
+    compared = groups.hashed & (parts != QUARANTINE)
+    alike = count_pairs_across(groups.hashes[compared], parts[compared])
     return Leaks(straddling, twice, int(groups.hashed.sum()), alike)

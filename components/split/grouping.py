@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
+from belisha.components.shared.near_duplicates import Hashes, duplicate_groups
 from belisha.components.split.columns import NO_TIME, Coded, IntArray, Rows
 from belisha.components.split.frozen import Frozen
-from belisha.components.split.near_duplicates import HashArray, PairArray, components, near_pairs
 
 GIVEN, CAMERA, ALIKE = "given group", "camera and time", "near-duplicates"
 _MICROSECONDS = 1_000_000
@@ -28,17 +28,17 @@ class Groups:
         pictures_by_kind: how many pictures were grouped in which way.
         hashes: `(n,)` perceptual hashes; meaningless where `hashed` is false.
         hashed: `(n,)` rows that were looked at.
-        pairs: `(m, 2)` rows that look alike.
+        alike: how many of them have a near-duplicate among the others.
         known_links: `(k, 2)` group number and group of the frozen split, by likeness to a picture that is not in this data.
     """
 
     codes: IntArray
     names: list[str]
     pictures_by_kind: dict[str, int]
-    hashes: HashArray
+    hashes: Hashes
     hashed: npt.NDArray[np.bool_]
-    pairs: PairArray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
-    known_links: PairArray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
+    alike: int = 0
+    known_links: IntArray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
 
 
 def ungrouped(rows: Rows) -> npt.NDArray[np.bool_]:
@@ -46,7 +46,7 @@ def ungrouped(rows: Rows) -> npt.NDArray[np.bool_]:
     return rows.given.is_empty() & rows.cameras.is_empty()
 
 
-def group_rows(rows: Rows, frozen: Frozen, hash_of: Callable[[IntArray], HashArray], gap_seconds: float) -> Groups:
+def group_rows(rows: Rows, frozen: Frozen, hash_of: Callable[[IntArray], Hashes], gap_seconds: float) -> Groups:
     """Group every row by the best that is known of it.
 
     Args:
@@ -99,26 +99,25 @@ def _camera_name(camera: str, begin_us: int) -> str:
     return f"camera:{camera}@{begin:%Y-%m-%dT%H:%M:%S}.{begin_us % _MICROSECONDS:06d}Z"
 
 
-def _with_alike(rows: Rows, groups: Groups, frozen: Frozen, hash_of: Callable[[IntArray], HashArray]) -> Groups:
+def _with_alike(rows: Rows, groups: Groups, frozen: Frozen, hash_of: Callable[[IntArray], Hashes]) -> Groups:
     """Group the rest by likeness, to each other and to what is frozen."""
     numbers = np.flatnonzero(groups.hashed)
     own = hash_of(numbers)
     earlier = np.flatnonzero(frozen.hashed)
-    pairs = near_pairs(np.concatenate([own, frozen.hashes[earlier]]))
-    component = components(len(numbers) + len(earlier), pairs)
-    used, of_row = np.unique(component[: len(numbers)], return_inverse=True)
+    component = duplicate_groups(np.concatenate([own, frozen.hashes[earlier]]))
+    used, of_row, sizes = np.unique(component[: len(numbers)], return_inverse=True, return_counts=True)
     first_rows = numbers[np.unique(of_row, return_index=True)[1]]
     names = [f"picture:{rows.image_ids[int(row)].as_py()[:_NAME_DIGITS]}" for row in first_rows]
     codes, all_names = _joined(groups.codes, groups.names, groups.hashed, of_row, names)
     hashes = groups.hashes.copy()
     hashes[numbers] = own
-    inside = pairs[(pairs < len(numbers)).all(axis=1)]
+    alike = int(sizes[sizes > 1].sum())
     begin = len(all_names) - len(names)
     links = _links_to_earlier(component[len(numbers) :], used, frozen.groups.codes[earlier], begin)
-    return replace(groups, codes=codes, names=all_names, hashes=hashes, pairs=numbers[inside], known_links=links)
+    return replace(groups, codes=codes, names=all_names, hashes=hashes, alike=alike, known_links=links)
 
 
-def _links_to_earlier(component: IntArray, used: IntArray, known_group: IntArray, begin: int) -> PairArray:
+def _links_to_earlier(component: IntArray, used: IntArray, known_group: IntArray, begin: int) -> IntArray:
     """(group number, frozen group) of every earlier picture that fell into a component of this data."""
     place = np.searchsorted(used, component).clip(max=len(used) - 1)
     hit = used[place] == component

@@ -155,10 +155,9 @@ def _uneven(facts: Facts) -> Iterator[str]:
 def _alike(facts: Facts) -> Iterator[str]:
     count = facts.groups.pictures_by_kind.get(ALIKE, 0)
     if count:
-        doubles = len(np.unique(facts.groups.pairs)) if len(facts.groups.pairs) else 0
         yield (
             f"{count} pictures came without sequence, camera or group, so only their look could tell what belongs together "
-            f"({doubles} have a near-duplicate). Frames of one moving camera are not found this way: "
+            f"({facts.groups.alike} have a near-duplicate). Frames of one moving camera are not found this way: "
             "label sequences if there are any."
         )
     largest = int(np.bincount(facts.assignment.codes).max())

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from belisha.components.shared.files import directory_aside
-from belisha.components.shared.manifest import read_info, read_table
+from belisha.components.shared.manifest import read_info
 from belisha.components.shared.progress import ProgressEvent, ProgressSink, silent
 from belisha.components.shared.splits import ASSIGNMENT_ARROW_SCHEMA, Part, write_assignment
 from belisha.components.shared.storage import ObjectStore, open_store
@@ -22,7 +22,7 @@ from belisha.components.split.columns import IntArray, Rows, keys_of, read_rows
 from belisha.components.split.folds import NO_FOLD, FoldArray, make_folds
 from belisha.components.split.frozen import Additions, Frozen, no_additions, settle
 from belisha.components.split.grouping import Groups, group_rows
-from belisha.components.split.near_duplicates import HashArray, hash_pictures
+from belisha.components.split.looks import Looks
 from belisha.components.split.options import SplitOptions
 from belisha.components.split.report import write_split_report
 from belisha.components.split.resolve import Assignment, additions, resolve
@@ -95,34 +95,6 @@ def split_dataset(
 def summary_json(summary: SplitSummary) -> dict[str, Any]:
     """The summary as JSON values."""
     return asdict(summary)
-
-
-class Looks:
-    """Perceptual hashes of rows; each picture is read once, however often the split is decided anew."""
-
-    def __init__(self, dataset_dir: Path, rows: int, progress: ProgressSink, workers: int) -> None:
-        self._dataset_dir = dataset_dir
-        self._progress = progress
-        self._workers = workers
-        self._hashes: HashArray = np.zeros(rows, dtype=np.uint64)
-        self._done = np.zeros(rows, dtype=bool)
-
-    def remember(self, frozen: Frozen, known: IntArray) -> None:
-        """Take over what earlier splits have recorded."""
-        old = np.flatnonzero(known >= 0)
-        old = old[frozen.hashed[known[old]]]
-        self._hashes[old] = frozen.hashes[known[old]]
-        self._done[old] = True
-
-    def __call__(self, numbers: IntArray) -> HashArray:
-        """Hashes of the rows with these numbers."""
-        missing = numbers[~self._done[numbers]]
-        if len(missing):
-            places = read_table(self._dataset_dir, ("image_id", "uri")).take(pa.array(missing))
-            uris, image_ids = places.column("uri").to_pylist(), places.column("image_id").to_pylist()
-            self._hashes[missing] = hash_pictures(uris, image_ids, self._progress, workers=self._workers)
-            self._done[missing] = True
-        return self._hashes[numbers]
 
 
 def _settle(rows: Rows, store: ObjectStore | None, options: SplitOptions, looks: Looks) -> tuple[Groups, Assignment]:
