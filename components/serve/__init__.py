@@ -1,0 +1,1 @@
+"""Serving: one model version behind Seldon Core's Python wrapper."""
