@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 from belisha.components.acquire.acquire import CARD_FILE, acquire
 from belisha.components.acquire.options import AcquireOptions
-from belisha.components.shared.files import write_json
+from belisha.components.shared.kfp_artifacts import Artifact, MetricsArtifact, log_numbers, publish_report
 from belisha.components.shared.progress import default_sink
 from belisha.components.shared.storage import join_uri
-
-
-class Artifact(Protocol):
-    """What we use of an orchestrator's artifact."""
-
-    path: str
-    metadata: dict[str, Any]
-
-
-class MetricsArtifact(Artifact, Protocol):
-    """An artifact of named numbers."""
-
-    def log_metric(self, metric: str, value: float) -> None:
-        """Record one number."""
 
 
 def run_step(
@@ -44,9 +28,6 @@ def run_step(
     summary = acquire(data_sources, dataset_dir, join_uri(storage_uri, "pictures"), options, default_sink())
     counts = {key: value for key, value in summary.to_json().items() if key != "digest"}
     dataset.metadata.update({**counts, "digest": summary.digest})
-    for name, value in counts.items():
-        metrics.log_metric(name, value)
-    write_json(Path(metrics.path), counts)
-    Path(card.path).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(dataset_dir / CARD_FILE, card.path)
+    log_numbers(metrics, counts)
+    publish_report(dataset_dir / CARD_FILE, card)
     return summary.digest

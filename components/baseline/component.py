@@ -31,12 +31,6 @@ def evaluate_baselines(
         report: metrics, constant boxes and examples.
         metrics: AP and miss rates of both.
     """
-    from pathlib import Path
+    from belisha.components.baseline.step import run_step
 
-    from belisha.components.baseline.step import run_baselines
-
-    folders = (Path(dataset.path), Path(split.path), Path(baseline.path), Path(report.path))
-    numbers = run_baselines(*folders, storage_uri, split_digest, run_id or job_id)
-    for name, value in numbers.items():
-        metrics.log_metric(name, value)
-    Path(metrics.path).write_text("logged\n")
+    run_step(dataset, split, split_digest, storage_uri, run_id or job_id, baseline, report, metrics)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,29 +9,29 @@ from typing import Any
 from belisha.components.compare.compare import compare
 from belisha.components.compare.settings import GateSettings
 from belisha.components.shared.evaluation_artifact import REPORT_FILE
-from belisha.components.shared.files import write_json
+from belisha.components.shared.kfp_artifacts import Artifact, MetricsArtifact, log_numbers, publish_report
 from belisha.components.shared.progress import default_sink
 
 
 def run_step(
-    inputs: Mapping[str, Any],
+    inputs: Mapping[str, Artifact],
     storage_uri: str,
     run_id: str,
     gates: Mapping[str, float],
-    decision: Any,
-    report: Any,
-    metrics: Any,
+    decision: Artifact,
+    report: Artifact,
+    metrics: MetricsArtifact,
 ) -> str:
     """Compare and fill the output artifacts; returns the verdict.
 
     Args:
-        inputs: artifacts `dataset`, `split`, `model`, `evaluation` and `baseline` with KFP's `path`.
+        inputs: artifacts `dataset`, `split`, `model`, `evaluation` and `baseline` of these names.
         storage_uri: of pictures, registry and ledger.
         run_id: of the run.
         gates: fields of `GateSettings`.
-        decision: artifact to fill.
-        report: likewise.
-        metrics: likewise.
+        decision: decision folder to write.
+        report: page to write.
+        metrics: headline figures to write.
     """
     out_dir = Path(decision.path)
     result = compare(
@@ -47,12 +46,8 @@ def run_step(
         GateSettings(**_whole_numbers(gates)),
         default_sink(),
     )
-    Path(report.path).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(out_dir / REPORT_FILE, report.path)
-    headline = result.headline()
-    for name, value in headline.items():
-        metrics.log_metric(name, value)
-    write_json(Path(metrics.path), headline)
+    publish_report(out_dir / REPORT_FILE, report)
+    log_numbers(metrics, result.headline())
     decision.metadata["verdict"] = result.verdict.value
     decision.metadata["sentence"] = result.sentence
     return result.verdict.value

@@ -32,14 +32,6 @@ def split_dataset(
     Returns:
         The split's digest.
     """
-    from pathlib import Path
+    from belisha.components.split.step import run_step
 
-    from belisha.components.split.step import run_split
-
-    digest, numbers = run_split(
-        Path(dataset.path), Path(split.path), Path(report.path), storage_uri, dataset_digest, split_ratios, split_salt
-    )
-    for name, value in numbers.items():
-        metrics.log_metric(name, value)
-    Path(metrics.path).write_text("logged\n")
-    return digest
+    return run_step(dataset, dataset_digest, storage_uri, split_ratios, split_salt, split, report, metrics)

@@ -1,11 +1,11 @@
-"""The split as a pipeline step: text parameters in, folders and numbers out."""
+"""The split as a pipeline step: artifacts of the orchestrator to `split_dataset` and back."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from belisha.components.shared.errors import ContractError
-from belisha.components.shared.files import write_bytes_atomic
+from belisha.components.shared.kfp_artifacts import Artifact, MetricsArtifact, log_numbers, publish_report
 from belisha.components.shared.manifest import read_info
 from belisha.components.shared.progress import default_sink
 from belisha.components.shared.splits import Part
@@ -19,27 +19,36 @@ def frozen_uri_of(storage_uri: str, salt: str) -> str:
     return join_uri(storage_uri, "splits", salt)
 
 
-def run_split(
-    dataset_dir: Path, split_dir: Path, report_path: Path, storage_uri: str, dataset_digest: str, ratios: str, salt: str
-) -> tuple[str, dict[str, float]]:
-    """Split, put the report where the pipeline wants it, and give the split's digest and its numbers.
+def run_step(
+    dataset: Artifact,
+    dataset_digest: str,
+    storage_uri: str,
+    ratios: str,
+    salt: str,
+    split: Artifact,
+    report: Artifact,
+    metrics: MetricsArtifact,
+) -> str:
+    """Split and fill the step's artifacts; returns the split's digest.
 
     Raises:
         ContractError: the dataset is not the one that was announced.
         BelishaError: as `split_dataset`.
     """
     options = parse_options(ratios, salt)
+    dataset_dir, split_dir = Path(dataset.path), Path(split.path)
     found = read_info(dataset_dir).digest
     if dataset_digest and dataset_digest != found:
         raise ContractError(
             f"{dataset_dir} has digest {found} but {dataset_digest} was announced: acquire the data again"
         )
     summary = split_dataset(dataset_dir, split_dir, options, frozen_uri_of(storage_uri, salt), default_sink())
-    write_bytes_atomic(report_path, (split_dir / REPORT_FILE).read_bytes())
-    return summary.digest, numbers_of(summary)
+    log_numbers(metrics, _numbers_of(summary))
+    publish_report(split_dir / REPORT_FILE, report)
+    return summary.digest
 
 
-def numbers_of(summary: SplitSummary) -> dict[str, float]:
+def _numbers_of(summary: SplitSummary) -> dict[str, float]:
     """Flat numbers for the pipeline's metrics."""
     parts = [part.value for part in Part]
     numbers = {f"{part}_pictures": float(summary.pictures[part]) for part in parts}

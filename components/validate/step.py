@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Any
 
 from belisha.components.shared.evaluation_artifact import REPORT_FILE
 from belisha.components.shared.files import write_json
+from belisha.components.shared.kfp_artifacts import (
+    Artifact,
+    ConfusionArtifact,
+    MetricsArtifact,
+    log_numbers,
+    publish_report,
+)
 from belisha.components.shared.progress import default_sink
 from belisha.components.validate.evaluation import Evaluation
 from belisha.components.validate.validate import validate
@@ -16,18 +21,18 @@ CLASSES = ["pedestrian", "background"]
 
 
 def run_step(
-    dataset: Any,
-    split: Any,
-    model: Any,
-    baseline: Any,
+    dataset: Artifact,
+    split: Artifact,
+    model: Artifact,
+    baseline: Artifact,
     storage_uri: str,
     run_id: str,
-    evaluation: Any,
-    report: Any,
-    metrics: Any,
-    confusion: Any,
+    evaluation: Artifact,
+    report: Artifact,
+    metrics: MetricsArtifact,
+    confusion: ConfusionArtifact,
 ) -> None:
-    """Validate and fill the output artifacts; the arguments have KFP's `path`, `log_metric`, `log_confusion_matrix`."""
+    """Validate and fill the step's artifacts. Raises as `validate`."""
     out_dir = Path(evaluation.path)
     result = validate(
         Path(dataset.path),
@@ -39,12 +44,8 @@ def run_step(
         run_id,
         default_sink(),
     )
-    Path(report.path).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(out_dir / REPORT_FILE, report.path)
-    headline = result.headline()
-    for name, value in headline.items():
-        metrics.log_metric(name, value)
-    write_json(Path(metrics.path), headline)
+    publish_report(out_dir / REPORT_FILE, report)
+    log_numbers(metrics, result.headline())
     matrix = confusion_matrix(result)
     confusion.log_confusion_matrix(CLASSES, matrix)
     write_json(Path(confusion.path), {"classes": CLASSES, "matrix": matrix})
