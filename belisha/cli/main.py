@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import signal
 
@@ -10,6 +11,7 @@ import typer
 
 from belisha.cli import verbs
 from belisha.cli.output import print_sentence
+from belisha.components.shared.environment import refuse_unknown
 from belisha.components.shared.errors import BelishaError
 
 EXIT_CODES_HELP = (
@@ -43,13 +45,11 @@ def main() -> None:
     # A polite end is an end by the keyboard: whatever is running cleans up after itself.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        refuse_unknown(os.environ)
         app()
     except BelishaError as error:
         print_sentence(f"belisha: {error}")
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        print_sentence("belisha: stopped; run the same command again to go on where it was")
-        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -30,7 +30,17 @@ def print_sentence(sentence: str) -> None:
 
 @contextlib.contextmanager
 def progress_sink() -> Iterator[ProgressSink]:
-    """Bars on a terminal, plain lines elsewhere."""
+    """Bars on a terminal, plain lines elsewhere; whoever stops the work is told that it can go on."""
+    try:
+        with _bars_or_lines() as sink:
+            yield sink
+    except KeyboardInterrupt:
+        print_sentence("belisha: stopped; run the same command again to go on where it was")
+        raise
+
+
+@contextlib.contextmanager
+def _bars_or_lines() -> Iterator[ProgressSink]:
     if not error_console.is_terminal:
         yield default_sink()
         return
