@@ -27,6 +27,8 @@ LATENCY_BUCKETS = (
 BOXES_BUCKETS = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 100)
 SCORE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
+RUNTIMES = ("onnxruntime", "onnxruntime-cuda", "openvino", "other")
+
 _IDENTITY = ("deployment_name", "predictor_name", "model_version")
 
 
@@ -88,27 +90,26 @@ class PredictorMetrics:
 
     Args:
         identity: values of the shared labels.
-        runtime: what runs the model, `onnxruntime` or `openvino`; a label of `belisha_model_info`.
         folder: where all processes of this predictor count together; None counts in this process alone.
     """
 
-    def __init__(self, identity: Identity, *, runtime: str = "", folder: Path | None = None) -> None:
+    def __init__(self, identity: Identity, *, folder: Path | None = None) -> None:
         self._identity = identity
         self._folder = folder
         self._registry = CollectorRegistry()
         if folder is None:
-            self._declare(runtime)
+            self._declare()
         else:
             with metrics_in(folder):
-                self._declare(runtime)
+                self._declare()
 
-    def _declare(self, runtime: str) -> None:
+    def _declare(self) -> None:
         """Declare all metrics with all values of their labels: a series that starts at 0 shows its first increase."""
         self._declare_requests()
         self._declare_pictures()
         self._declare_background()
-        info = self._gauge("belisha_model_info", "The model that serves, always 1.", ("runtime",), "max")
-        info.labels(*self._values, runtime).set(1)
+        info = self._gauge("belisha_model_info", "1 for the runtime that runs the model.", ("runtime",), "max")
+        self._runtimes = {runtime: info.labels(*self._values, runtime) for runtime in RUNTIMES}
 
     def _declare_requests(self) -> None:
         total = self._counter(
@@ -183,6 +184,10 @@ class PredictorMetrics:
 
     def _gauge(self, name: str, text: str, labels: Sequence[str], mode: Any) -> Gauge:
         return Gauge(name, text, (*_IDENTITY, *labels), registry=self._registry, multiprocess_mode=mode)
+
+    def serves(self, runtime: str) -> None:
+        """Say which of `RUNTIMES` runs the model in this process."""
+        self._runtimes.get(runtime, self._runtimes["other"]).set(1)
 
     def observe(
         self,

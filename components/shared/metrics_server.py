@@ -8,16 +8,31 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
 
+from belisha.components.shared.errors import InputError
+
+DEFAULT_METRICS_PORT = 6001
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PATHS = ("/metrics", "/prometheus")
 _PARENT_CHECK_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
+
+
+def metrics_address(environment: Mapping[str, str] = os.environ) -> tuple[str, int]:
+    """Where to listen: BELISHA_LISTEN_HOST (every interface when unset, as a pod needs it) and BELISHA_METRICS_PORT (6001).
+
+    Raises:
+        InputError: the port is no number.
+    """
+    text = environment.get("BELISHA_METRICS_PORT") or str(DEFAULT_METRICS_PORT)
+    if not text.isdecimal():
+        raise InputError(f"BELISHA_METRICS_PORT is {text!r}, expected a port: correct the environment")
+    return environment.get("BELISHA_LISTEN_HOST") or "0.0.0.0", int(text)
 
 
 def serve_metrics(exposition: Callable[[], bytes], host: str, port: int, temporary_folder: Path | None = None) -> None:

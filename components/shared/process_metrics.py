@@ -8,11 +8,14 @@ the dead are folded into one without losing a count, and help texts survive in o
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import inspect
 import json
 import os
+import shutil
 import struct
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -48,6 +51,18 @@ def metrics_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         values.ValueClass = before
+
+
+def temporary_metrics_folder() -> Path:
+    """A new folder that goes when this process ends in order; children inherit the errand and leave it alone."""
+    folder = Path(tempfile.mkdtemp(prefix="belisha-metrics-"))
+    atexit.register(_remove_in, os.getpid(), folder)
+    return folder
+
+
+def _remove_in(pid: int, folder: Path) -> None:
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 _own_name: tuple[int, str] = (0, "")
