@@ -1,0 +1,70 @@
+"""A predictor for tests, a process that keeps the predictors' contract: `small_predictor.py VERSION`; prints its port.
+
+Bodies of the form `<version> <word> …` make the one with that version behave oddly: `status 500`, `drop`, `crash`, `sleep 0.5`.
+Whatever it answered for the log alone it tells at `GET /seen`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+
+from aiohttp import web
+
+VERSION = sys.argv[1]
+FACTS = (
+    "X-Belisha-Role",
+    "X-Belisha-Drawn",
+    "X-Belisha-Shadow",
+    "X-Belisha-Camera",
+    "X-Belisha-Client",
+    "Content-Type",
+)
+seen: list[dict[str, str]] = []
+
+
+async def predict(request: web.Request) -> web.StreamResponse:
+    body = await request.read()
+    seen.append({"body": body.decode("latin-1")[:60], **{name: request.headers.get(name, "") for name in FACTS}})
+    words = body.decode("latin-1").split()
+    if words[:1] == [VERSION] and len(words) > 1:
+        if words[1] == "crash":
+            os._exit(9)
+        if words[1] == "drop" and request.transport is not None:
+            request.transport.abort()
+        if words[1] == "sleep":
+            await asyncio.sleep(float(words[2]))
+        if words[1] == "status":
+            return web.Response(status=int(words[2]), text="Traceback: secret")
+    role = request.headers.get("X-Belisha-Role", "")
+    facts = {"request_id": request.headers["X-Request-ID"], "model_version": VERSION, "role": role}
+    box = {"x": 1.0, "y": 2.0, "width": 3.0, "height": 4.0, "score": 0.5}
+    return web.json_response({**facts, "width_px": 10, "height_px": 10, "boxes": [box], "latency_seconds": 0.001})
+
+
+async def status(request: web.Request) -> web.Response:
+    return web.Response()
+
+
+async def tell(request: web.Request) -> web.Response:
+    text = json.dumps(seen)
+    if "forget" in request.query:
+        seen.clear()
+    return web.Response(text=text)
+
+
+async def main() -> None:
+    app = web.Application(client_max_size=200_000_000)
+    routes = [web.post("/api/v1.0/predictions", predict), web.get("/health/status", status), web.get("/seen", tell)]
+    app.add_routes(routes)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)
+    # Whoever started it holds its standard input; when that closes it ends.
+    await asyncio.to_thread(sys.stdin.read)
+
+
+asyncio.run(main())

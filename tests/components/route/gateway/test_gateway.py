@@ -1,0 +1,328 @@
+"""The gateway before real predictor processes: who answers, what is refused, what happens when predictors fail."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import os
+import signal
+import time
+
+import pytest
+from scipy import stats
+
+from belisha.components.route import Policy
+from belisha.components.route.gateway import GatewaySettings, Offer
+from tests.components.route.gateway.running import Front, Process, offers, through_gateway
+
+
+def settings(**changed: object) -> GatewaySettings:
+    values = {"port": 0, "patience_seconds": 2.0, "health_interval_seconds": 0.05, **changed}
+    return GatewaySettings(**values)  # type: ignore[arg-type]
+
+
+def policy(**value: object) -> Policy:
+    return Policy.model_validate({"sticky_by": "request", **value})
+
+
+def test_an_answer_passes_with_its_headers() -> None:
+    async def scenario(front: Front) -> None:
+        reply = await front.ask(b"abc", X_Request_ID="mine-1", X_Belisha_Camera="gate 7", Content_Type="image/jpeg")
+        assert reply.status == 200
+        assert reply.json["request_id"] == reply.headers["X-Request-ID"] == "mine-1"
+        assert (reply.version, reply.headers["X-Belisha-Role"], reply.json["role"]) == ("v1", "champion", "champion")
+        seen = (await front.seen(0))[-1]
+        assert seen == {
+            "body": "abc", "X-Belisha-Role": "champion", "X-Belisha-Drawn": "1", "X-Belisha-Shadow": "",
+            "X-Belisha-Camera": "gate 7", "X-Belisha-Client": "", "Content-Type": "image/jpeg",
+        }  # fmt: skip
+
+    through_gateway(scenario)
+
+
+def test_a_missing_or_odd_request_id_is_replaced() -> None:
+    async def scenario(front: Front) -> None:
+        for given in ("", "no spaces", "x" * 129, "<b>"):
+            assert (await front.ask(X_Request_ID=given)).headers["X-Request-ID"] not in ("", given)
+
+    through_gateway(scenario)
+
+
+def test_requests_are_split_as_asked_and_a_change_acts_at_once() -> None:
+    async def scenario(front: Front) -> None:
+        for share in (0.2, 0.7):
+            front.share(1 - share, share)
+            versions = collections.Counter([(await front.ask()).version for _ in range(300)])
+            low, high = stats.binom.interval(0.9999, 300, share)
+            assert low <= versions["v2"] <= high, (share, versions)
+        state = (await front.get("/api/v1.0/state")).json
+        assert state["models"][1]["realised_ratio"] == pytest.approx(versions["v2"] / 300)
+
+    through_gateway(scenario)
+
+
+def test_a_change_in_the_middle_loses_no_request() -> None:
+    async def scenario(front: Front) -> None:
+        front.share(0.5, 0.5)
+        waiting = [asyncio.create_task(front.ask(b"v2 sleep 0.4")) for _ in range(20)]
+        await asyncio.sleep(0.2)
+        held = front.gateway.fleet.in_flight(front.processes[1].url)
+        front.gateway.fleet.serve(offers(front.processes[:1], 1.0, 0.0))
+        assert held == front.gateway.fleet.in_flight(front.processes[1].url) > 0
+        assert (await front.ask()).version == "v1"
+        replies = await asyncio.gather(*waiting)
+        assert [reply.status for reply in replies] == [200] * 20
+        assert sum(reply.version == "v2" for reply in replies) == held
+        assert front.gateway.fleet.in_flight(front.processes[1].url) == 0
+
+    through_gateway(scenario)
+
+
+@pytest.mark.parametrize("trouble", ["status 500", "status 503", "drop", "crash", "sleep 3"])
+def test_a_failed_challenger_is_answered_by_the_champion(trouble: str) -> None:
+    async def scenario(front: Front) -> None:
+        reply = await front.ask(b"v2 " + trouble.encode())
+        assert (reply.status, reply.version) == (200, "v1")
+        assert reply.headers["X-Belisha-Drawn"] == (await front.seen(0))[-1]["X-Belisha-Drawn"] == "0"
+        assert b"belisha_gateway_retries_total" in (await front.get("/metrics")).body
+
+    through_gateway(scenario, challenger=1.0, settings=settings(request_seconds=0.5))
+
+
+def test_a_failed_champion_is_answered_by_the_challenger() -> None:
+    async def scenario(front: Front) -> None:
+        reply = await front.ask(b"v1 crash")
+        assert (reply.status, reply.version, reply.headers["X-Belisha-Drawn"]) == (200, "v2", "0")
+
+    through_gateway(scenario)
+
+
+def test_a_lone_champion_that_dies_is_awaited() -> None:
+    """The request that was in flight and those that come meanwhile are answered by the champion that is started again."""
+
+    async def scenario(front: Front) -> None:
+        tasks = [asyncio.create_task(front.ask(b"v1 crash" if not number else b"next")) for number in range(5)]
+        await asyncio.sleep(0.5)
+        # The words that crash v1 do nothing to a predictor that calls itself otherwise.
+        again = await asyncio.to_thread(Process, "v1-again")
+        try:
+            front.gateway.fleet.serve([Offer(front.gateway.fleet.targets[0], again.url)])
+            assert [reply.status for reply in await asyncio.gather(*tasks)] == [200] * 5
+        finally:
+            again.end()
+
+    through_gateway(scenario, models=1, settings=settings(patience_seconds=20))
+
+
+def test_nobody_healthy_is_a_503_after_the_patience() -> None:
+    async def scenario(front: Front) -> None:
+        front.processes[0].end()
+        begin = time.monotonic()
+        reply = await front.ask()
+        assert reply.status == 503
+        assert "no predictor" in reply.json["error"]
+        assert int(reply.headers["Retry-After"]) > 0
+        assert 0.3 < time.monotonic() - begin < 5
+        assert (await front.get("/healthz")).status == 503
+
+    through_gateway(scenario, models=1, settings=settings(patience_seconds=0.4))
+
+
+def test_two_failures_are_a_502_without_the_predictors_words() -> None:
+    async def scenario(front: Front) -> None:
+        reply = await front.ask(b"v1 status 500")
+        assert reply.status == 502
+        assert "Traceback" not in reply.body.decode()
+
+    through_gateway(scenario, models=1)
+
+
+def test_a_refusal_of_the_predictor_passes_and_is_not_tried_again() -> None:
+    async def scenario(front: Front) -> None:
+        reply = await front.ask(b"v1 status 400")
+        assert (reply.status, reply.version) == (400, "v1")
+        assert len(await front.seen(0)) == 1
+        assert not await front.seen(1)
+
+    through_gateway(scenario)
+
+
+def test_too_many_requests_are_shed_at_once() -> None:
+    async def scenario(front: Front) -> None:
+        slow = [asyncio.create_task(front.ask(b"v1 sleep 1")) for _ in range(4)]
+        await asyncio.sleep(0.4)
+        begin = time.monotonic()
+        reply = await front.ask()
+        assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
+        assert time.monotonic() - begin < 0.4
+        assert "under way" in reply.json["error"]
+        assert [one.status for one in await asyncio.gather(*slow)] == [200] * 4
+        assert (await front.ask()).status == 200
+        assert b'shed_total{reason="requests"} 1.0' in (await front.get("/metrics")).body
+
+    through_gateway(scenario, settings=settings(max_in_flight=4))
+
+
+def test_too_many_bytes_are_shed() -> None:
+    async def scenario(front: Front) -> None:
+        slow = asyncio.create_task(front.ask(b"v1 sleep 1 " + bytes(6000)))
+        await asyncio.sleep(0.3)
+        assert (await front.ask(bytes(6000))).status == 503
+        assert (await front.ask(bytes(10))).status == 200
+        assert (await slow).status == 200
+
+    through_gateway(scenario, settings=settings(max_bytes_in_flight=10_000))
+
+
+def test_the_policy_decides() -> None:
+    rules = [
+        {"name": "no strangers", "when": {"clients": ["stranger*"]}, "deny": "strangers have no contract"},
+        {"name": "gates", "when": {"cameras": ["gate-*"]}, "use": "challenger"},
+        {"name": "lab", "when": {"clients": ["lab"]}, "may_choose": True},
+    ]
+    classes = [{"name": "embedded", "cameras": ["tiny-*"], "max_model_bytes": 2000}]
+
+    async def scenario(front: Front) -> None:
+        denied = await front.ask(X_Belisha_Client="stranger-1")
+        assert (denied.status, denied.json["error"]) == (403, "strangers have no contract")
+        assert (await front.ask(X_Belisha_Camera="gate-7")).version == "v2"
+        assert (await front.ask(X_Belisha_Client="lab", X_Belisha_Model="v2")).version == "v2"
+        assert (await front.ask(X_Belisha_Client="lab", X_Belisha_Model="v9")).status == 403
+        assert (await front.ask(X_Belisha_Client="x", X_Belisha_Model="v2")).status == 403
+        front.share(0.0, 1.0)
+        assert (await front.ask(X_Belisha_Camera="tiny-1")).version == "v1"
+        assert not [one for one in await front.seen(1) if one["X-Belisha-Client"] == "stranger-1"]
+
+    through_gateway(scenario, policy=policy(rules=rules, camera_classes=classes))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"X_Belisha_Camera": "tiny-1"}, id="camera with a size bound"),
+        pytest.param({"X_Belisha_Client": "lab", "X_Belisha_Model": "v1"}, id="model by name"),
+    ],
+)
+def test_nobody_stands_in_against_the_policy(headers: dict[str, str]) -> None:
+    rules = [{"name": "lab", "when": {"clients": ["lab"]}, "may_choose": True}]
+    classes = [{"name": "embedded", "cameras": ["tiny-*"], "max_model_bytes": 2000}]
+
+    async def scenario(front: Front) -> None:
+        front.processes[0].end()
+        assert (await front.ask(**headers)).status == 503
+        assert not await front.seen(1)
+
+    through_gateway(
+        scenario, policy=policy(rules=rules, camera_classes=classes), settings=settings(patience_seconds=0.3)
+    )
+
+
+def test_a_camera_keeps_its_model() -> None:
+    async def scenario(front: Front) -> None:
+        for camera in range(12):
+            versions = {(await front.ask(X_Belisha_Camera=f"camera-{camera}")).version for _ in range(4)}
+            assert len(versions) == 1
+
+    through_gateway(scenario, policy=policy(sticky_by="camera"), challenger=0.5)
+
+
+def test_shadows_go_to_the_log_alone() -> None:
+    async def scenario(front: Front) -> None:
+        reply = await front.ask(b"both see this")
+        assert reply.version == "v1"
+        async with asyncio.timeout(5):
+            while not await front.seen(1):
+                await asyncio.sleep(0.02)
+        seen = (await front.seen(1))[0]
+        assert (seen["X-Belisha-Shadow"], seen["X-Belisha-Drawn"], seen["body"]) == ("1", "0", "both see this")
+        assert (await front.seen(0))[0]["X-Belisha-Shadow"] == ""
+
+    through_gateway(scenario, policy=policy(shadow_ratio=1.0))
+
+
+def test_shadows_above_the_bound_are_dropped_and_counted() -> None:
+    async def scenario(front: Front) -> None:
+        replies = [await front.ask(b"v2 sleep 2") for _ in range(5)]
+        assert {reply.version for reply in replies} == {"v1"}
+        text = (await front.get("/metrics")).body.decode()
+        assert 'shadows_total{outcome="dropped"} 3.0' in text
+        # A shadow that the challenger cannot answer troubles nobody.
+        front.processes[1].end()
+        assert (await front.ask()).status == 200
+
+    through_gateway(scenario, policy=policy(shadow_ratio=1.0), settings=settings(max_shadows=2))
+
+
+def test_compare_asks_both_and_counts_for_neither() -> None:
+    async def scenario(front: Front) -> None:
+        value = (await front.ask(b"picture", path="/api/v1.0/compare")).json
+        assert [(one["role"], one["model_version"], one["status"]) for one in value["answers"]] == [
+            ("challenger", "v2", 200),
+            ("champion", "v1", 200),
+        ]
+        assert {one["X-Belisha-Drawn"] for number in (0, 1) for one in await front.seen(number)} == {"0"}
+        broken = (await front.ask(b"v2 status 500", path="/api/v1.0/compare")).json["answers"]
+        assert broken[0]["status"] == 502
+        assert broken[1]["answer"]["boxes"]
+
+    through_gateway(scenario)
+
+
+def test_an_unhealthy_predictor_gets_nothing_until_it_is_well() -> None:
+    async def scenario(front: Front) -> None:
+        front.share(0.0, 1.0)
+        front.processes[1].popen.send_signal(signal.SIGSTOP)
+        try:
+            assert (await front.ask()).version == "v1"
+        finally:
+            front.processes[1].popen.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(10):
+            while (await front.ask()).version != "v2":
+                await asyncio.sleep(0.05)
+
+    through_gateway(scenario, settings=settings(request_seconds=0.5))
+
+
+def test_stopping_finishes_what_is_in_flight_and_takes_nothing_new() -> None:
+    async def scenario(front: Front) -> None:
+        slow = [asyncio.create_task(front.ask(b"v1 sleep 0.8")) for _ in range(3)]
+        await asyncio.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert [one.status for one in await asyncio.gather(*slow)] == [200] * 3
+
+    async def run() -> None:
+        import aiohttp
+
+        from belisha.components.route.gateway import Fleet, Gateway
+
+        process, stop = Process("v1"), asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, stop.set)
+        fleet = Fleet()
+        fleet.serve(offers([process], 1.0, 0.0))
+        try:
+            async with aiohttp.ClientSession() as session:
+                gateway = Gateway(fleet, settings())
+                async with gateway.running() as url:
+                    asked = asyncio.create_task(scenario(Front(gateway, url, session, [process])))
+                    await stop.wait()
+                await asked
+                with pytest.raises(aiohttp.ClientConnectorError):
+                    await session.get(url + "/healthz")
+        finally:
+            process.end()
+
+    asyncio.run(run())
+
+
+def test_a_taken_port_is_a_sentence() -> None:
+    from belisha.components.shared.errors import InputError
+
+    async def scenario(front: Front) -> None:
+        from belisha.components.route.gateway import Fleet, Gateway
+
+        port = int(front.url.rsplit(":", 1)[1])
+        with pytest.raises(InputError, match=r"cannot listen on 127\.0\.0\.1"):
+            async with Gateway(Fleet(), settings(port=port)).running():
+                pass
+
+    through_gateway(scenario, models=1)
