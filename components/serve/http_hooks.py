@@ -90,8 +90,7 @@ class _Hooks:
 
     def refuse(self, error: RefusalError) -> Response:
         if request.path in PREDICT_PATHS:
-            facts: RequestFacts | None = g.get("facts")
-            self._predictor.observers.refused(error.outcome, shadow=facts is not None and facts.shadow)
+            self._predictor.observers.refused(error.outcome, time.perf_counter() - g.began)
         return _refusal(error)
 
     def _role(self) -> str:

@@ -24,7 +24,7 @@ MODEL_CLASS = "belisha.components.serve.predictor.PedestrianDetector"
 _PARAMETERS = "PREDICTIVE_UNIT_PARAMETERS"
 _MOST_GRPC_BYTES = 32_000_000
 _JOIN_SECONDS = 35.0
-_TEXTS = ("model_dir", "model_version", "role", "runtime")
+_TEXTS = ("model_dir", "model_version", "role", "runtime", "storage_uri")
 _NUMBERS = ("threads", "concurrency", "max_bytes", "max_pixels")
 
 Target = Callable[[], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Callable
 from typing import Protocol
@@ -19,7 +18,7 @@ class Observer(Protocol):
         """A picture got its boxes."""
         ...
 
-    def refused(self, outcome: str, *, shadow: bool) -> None:
+    def refused(self, outcome: str, seconds: float) -> None:
         """A request got none; `outcome` is the word of its `RefusalError`."""
         ...
 
@@ -39,10 +38,10 @@ class Observers:
         for observer in self._observers:
             _guarded(observer.answered, answer)
 
-    def refused(self, outcome: str, *, shadow: bool) -> None:
+    def refused(self, outcome: str, seconds: float) -> None:
         """A request got none."""
         for observer in self._observers:
-            _guarded(functools.partial(observer.refused, outcome, shadow=shadow))
+            _guarded(observer.refused, outcome, seconds)
 
     def close(self) -> None:
         """The process ends."""

@@ -12,8 +12,11 @@ from typing import Any
 from belisha.components.serve.answer import Answer
 from belisha.components.serve.observing import Observers
 from belisha.components.serve.payload import RequestFacts, checked_facts, picture_of_body, picture_of_message
+from belisha.components.serve.recording import Recorder, settings_from_environment
 from belisha.components.serve.service import SERVE_LIMITS, PictureService, ServiceSettings
 from belisha.components.shared.images import DecodeLimits
+
+STORAGE_URI = "BELISHA_STORAGE_URI"
 
 
 class PedestrianDetector:
@@ -32,6 +35,7 @@ class PedestrianDetector:
         concurrency: int = 0,
         max_bytes: int = SERVE_LIMITS.max_bytes,
         max_pixels: int = SERVE_LIMITS.max_pixels,
+        storage_uri: str = "",
     ) -> None:
         """Remember the settings; the names are those of Seldon's graph parameters.
 
@@ -44,12 +48,21 @@ class PedestrianDetector:
             concurrency: pictures in the works at once; 0 for one a core.
             max_bytes: of a picture as it is sent.
             max_pixels: of a picture, known from its header.
+            storage_uri: of the request log and of pictures for review; `BELISHA_STORAGE_URI` by default, none without.
+
+        Raises:
+            InputError: the storage URI or a number in the environment is not understood.
         """
         limits = DecodeLimits(max_bytes, max_pixels)
+        # Workers are forked later and count into what is made here.
+        recorder = Recorder(settings_from_environment(model_version, storage_uri or os.environ.get(STORAGE_URI, "")))
+        self.observers = Observers((recorder,))
+        # The wrapper runs this in a process of its own, which answers scrapes.
+        self.custom_service = recorder.serve_metrics
         self.service = PictureService(
-            ServiceSettings(Path(model_dir), model_version, role, runtime, threads, concurrency, limits)
+            ServiceSettings(Path(model_dir), model_version, role, runtime, threads, concurrency, limits),
+            on_ready=recorder.metrics.serves,
         )
-        self.observers = Observers()
         self._passthrough = os.environ.get("PAYLOAD_PASSTHROUGH", "").lower() in ("true", "1", "yes", "on")
 
     @property

@@ -18,6 +18,7 @@ from seldon_core.gunicorn_utils import StandaloneApplication, UserModelApplicati
 # A client has this long to deliver a request; a thread that waits for a slow one serves nobody else.
 READ_SECONDS = "BELISHA_READ_SECONDS"
 _READ_SECONDS = 20.0
+_DRAIN_SECONDS, _MOST_DRAINED_PIECES = 0.5, 16
 GRACEFUL_SECONDS = 30
 _MOST_HEADERS, _MOST_HEADER_BYTES, _MOST_REQUEST_LINE_BYTES = 64, 8190, 4094
 
@@ -62,6 +63,7 @@ class BoundedThreadWorker(ThreadWorker):  # type: ignore[misc]
             self.log.error("a request failed", exc_info=exc)
         with contextlib.suppress(OSError):
             client.sendall(_raw_response(status, sentence))
+            _drain(client)
 
 
 def _verdict(exc: BaseException) -> tuple[str, str]:
@@ -74,6 +76,15 @@ def _verdict(exc: BaseException) -> tuple[str, str]:
     if isinstance(exc, errors.ParseException):
         return "400 Bad Request", "the request is not valid HTTP: POST a picture to /api/v1.0/predictions"
     return "500 Internal Server Error", "the request failed: the predictor's log says where"
+
+
+def _drain(client: socket.socket) -> None:
+    """Take what the client still sends: closing before would reset the connection and lose the answer on its way."""
+    client.shutdown(socket.SHUT_WR)
+    client.settimeout(_DRAIN_SECONDS)
+    for _ in range(_MOST_DRAINED_PIECES):
+        if not client.recv(65_536):
+            return
 
 
 def _raw_response(status: str, sentence: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,9 +54,15 @@ class ServiceSettings:
 
 @dataclass(slots=True)
 class PictureService:
-    """Answers pictures once its model has proven itself; until then, and if it never does, every answer is a refusal."""
+    """Answers pictures once its model has proven itself; until then, and if it never does, every answer is a refusal.
+
+    Attributes:
+        settings: what is served and how.
+        on_ready: told the runtime's name just before the first answer.
+    """
 
     settings: ServiceSettings
+    on_ready: Callable[[str], None] = lambda _runtime: None
     _reason: str = "the model has not been loaded yet: try again in some seconds"
     _choice: RuntimeChoice | None = None
     _places: threading.BoundedSemaphore = field(init=False)
@@ -74,10 +81,12 @@ class PictureService:
         """Verify, load, check and warm the model; a failure becomes the reason of every refusal."""
         settings = self.settings
         try:
-            self._choice = choose_runtime(
+            choice = choose_runtime(
                 settings.model_dir, settings.runtime, threads=settings.threads, concurrency=settings.places
             )
-            logger.info("serving %s: %s", settings.model_version, self._choice.sentence)
+            self.on_ready(choice.detector.runtime.name)
+            self._choice = choice
+            logger.info("serving %s: %s", settings.model_version, choice.sentence)
         except BelishaError as error:
             self._reason = f"model {settings.model_version} is not served: {error}"
             logger.error("%s", self._reason)

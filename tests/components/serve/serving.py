@@ -50,6 +50,7 @@ class Predictor:
     process: subprocess.Popen[bytes]
     port: int
     grpc_port: int
+    metrics_port: int
     log: Path
     open: list[http.client.HTTPConnection] = field(default_factory=list)
 
@@ -111,15 +112,16 @@ def predictor(
 ) -> Iterator[Predictor]:
     """Start the launcher and end it, with all its children, by SIGTERM."""
     assert SERVE_PYTHON.exists(), "the serving environment is missing: run make setup"
-    port, metrics_port, grpc_port = free_ports(3)
+    port, wrapper_port, grpc_port, metrics_port = free_ports(4)
     command = [
         *(str(SERVE_PYTHON), "-m", "belisha.components.serve.launcher", "--model-dir", str(model_dir)),
-        *("--http-port", str(port), "--metrics-port", str(metrics_port), "--grpc-port", str(grpc_port), *arguments),
+        *("--http-port", str(port), "--metrics-port", str(wrapper_port), "--grpc-port", str(grpc_port), *arguments),
     ]
-    settings = {**os.environ, "BELISHA_LISTEN_HOST": "127.0.0.1", **(environment or {})}
+    own = {"BELISHA_LISTEN_HOST": "127.0.0.1", "BELISHA_METRICS_PORT": str(metrics_port)}
+    settings = {**os.environ, **own, **(environment or {})}
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, env=settings)
-    found = Predictor(process, port, grpc_port, log)
+    found = Predictor(process, port, grpc_port, metrics_port, log)
     try:
         yield found
     finally:

@@ -10,6 +10,8 @@ import shutil
 import signal
 import socket
 import time
+import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -30,6 +32,8 @@ from belisha.components.shared.model_artifact import (
     read_model_info,
     write_model_info,
 )
+from belisha.components.shared.request_log import read_log
+from belisha.components.shared.storage import open_store
 from tests.components.serve.conftest import bright_cell, png, write_served_model
 from tests.components.serve.serving import PREDICT, Predictor, predictor, read_reply
 
@@ -325,3 +329,31 @@ def test_drawn_boxes_and_plain_boxes_are_of_the_same_picture(tiny_predictor: Pre
     large = cv2.resize(bright_cell(), (960, 960), interpolation=cv2.INTER_NEAREST)
     (box,) = tiny_predictor.post(png(large)).detections.boxes_xywh_px.tolist()
     assert box == pytest.approx([320, 320, 160, 320], abs=1e-3)
+
+
+def test_answers_are_counted_logged_and_served_to_prometheus(tmp_path: Path, served_model: Path) -> None:
+    begin = datetime.now(UTC)
+    storage = str(tmp_path / "storage")
+    with predictor(served_model, tmp_path / "log", "--model-version", "v9", "--storage-uri", storage) as running:
+        running.wait_ready()
+        for number in range(12):
+            headers = {"X-Request-ID": f"r{number}", "X-Belisha-Camera": "door", "X-Belisha-Drawn": str(number % 2)}
+            assert running.post(PICTURE, headers=headers).status == 200
+        assert running.post(b"no picture").status == 400
+        assert running.post(b"{").status == 400
+        with urllib.request.urlopen(f"http://127.0.0.1:{running.metrics_port}/metrics") as page:
+            text = page.read().decode()
+    counted = {outcome: _total(text, f'outcome="{outcome}"') for outcome in ("ok", "bad_request", "bad_picture")}
+    assert counted == {"ok": 12, "bad_request": 1, "bad_picture": 1}
+    assert 'model_version="v9"' in text
+    tables = list(read_log(open_store(storage), begin, datetime.now(UTC)))
+    rows = [row for table in tables for row in table.to_pylist()]
+    assert {row["request_id"] for row in rows} == {f"r{number}" for number in range(12)}
+    assert {row["camera"] for row in rows} == {"door"}
+    assert sum(row["drawn"] for row in rows) == 6
+    assert all(row["boxes_xywh_px"] == [32, 32, 16, 32] for row in rows)
+
+
+def _total(text: str, label: str) -> float:
+    lines = [line for line in text.splitlines() if line.startswith("belisha_requests_total{") and label in line]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
