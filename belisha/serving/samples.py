@@ -20,5 +20,5 @@ def sample_streets() -> tuple[Sample, ...]:
             pedestrians=(4, 10),
         )  # fmt: skip
         image = draw_street(settings, 0).image_rgb
-        found.append(Sample(f"Street, {condition.replace('_', ' ')}", encode_jpeg(image, _QUALITY)))
+        found.append(Sample(condition.replace("_", " ").capitalize(), encode_jpeg(image, _QUALITY)))
     return tuple(found)

@@ -167,7 +167,7 @@ class Gateway:
         try:
             with self._admitted(request):
                 call = await self._read(request, request_id)
-                upstreams = sorted(self.fleet.upstreams, key=lambda one: one.target.role)
+                upstreams = sorted(self.fleet.upstreams, key=lambda one: one.target.role != "champion")
                 if not upstreams:
                     raise RefusedError(503, "no model serves yet: try again soon", "failed", retry_after_seconds=2)
                 found = await asyncio.gather(*(self._answer_of(upstream, call) for upstream in upstreams))
