@@ -17,12 +17,12 @@ from belisha.components.shared.preprocessing import PreprocessingSpec
 _GOLDEN_WIDTH_PX = 384
 
 
-def write_exported_model(folder: Path, weights: Path, pictures: list[Path], *, size_px: int = 640) -> ModelInfo:
+def write_exported_model(folder: Path, weights: Path | None, pictures: list[Path], *, size_px: int = 640) -> ModelInfo:
     """Export a checkpoint's pedestrian class through the training component's code, with golden pictures.
 
     Args:
         folder: that is made.
-        weights: an ultralytics checkpoint.
+        weights: an ultralytics checkpoint; None for random weights, which cost as much time.
         pictures: that become golden ones, made small.
         size_px: side of the model's input.
     """
@@ -31,8 +31,9 @@ def write_exported_model(folder: Path, weights: Path, pictures: list[Path], *, s
     from belisha.components.train.weights import build_model
 
     folder.mkdir(parents=True)
-    settings = TrainSettings(weights_uri=str(weights), image_size_px=size_px)
-    export_onnx(build_model(settings, str(weights)).float().eval(), size_px, folder)
+    start = str(weights) if weights else ""
+    settings = TrainSettings(weights_uri=start, architecture="yolov8n.yaml", image_size_px=size_px)
+    export_onnx(build_model(settings, start).float().eval(), size_px, folder)
     info = write_model_info(folder, _described(size_px))
     detector = OnnxDetector(folder)
     images = [_small(decode_rgb(picture.read_bytes())) for picture in pictures]

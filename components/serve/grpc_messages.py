@@ -21,11 +21,13 @@ _TAGS = ("camera", "client", "role", "shadow", "drawn")
 def answer_message(predictor: PedestrianDetector, message: Any) -> Any:
     """Answer a `SeldonMessage` by another; a refusal is its status: FAILURE, the HTTP code, one sentence."""
     began = time.perf_counter()
+    shadow = False
     try:
         facts = _facts(message)
+        shadow = facts.shadow
         answer = predictor.answer(_picture(message), facts, began)
     except RefusalError as error:
-        predictor.observers.refused(error.outcome, time.perf_counter() - began)
+        predictor.observers.refused(error.outcome, shadow=shadow)
         return _failure(message, error)
     except Exception:  # nothing of ours may reach the caller as a stack trace
         logger.exception("a gRPC request failed")

@@ -90,7 +90,8 @@ class _Hooks:
 
     def refuse(self, error: RefusalError) -> Response:
         if request.path in PREDICT_PATHS:
-            self._predictor.observers.refused(error.outcome, time.perf_counter() - g.began)
+            facts: RequestFacts | None = g.get("facts")
+            self._predictor.observers.refused(error.outcome, shadow=facts is not None and facts.shadow)
         return _refusal(error)
 
     def _role(self) -> str:

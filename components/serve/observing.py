@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Protocol
@@ -18,7 +19,7 @@ class Observer(Protocol):
         """A picture got its boxes."""
         ...
 
-    def refused(self, outcome: str, seconds: float) -> None:
+    def refused(self, outcome: str, *, shadow: bool) -> None:
         """A request got none; `outcome` is the word of its `RefusalError`."""
         ...
 
@@ -38,10 +39,10 @@ class Observers:
         for observer in self._observers:
             _guarded(observer.answered, answer)
 
-    def refused(self, outcome: str, seconds: float) -> None:
+    def refused(self, outcome: str, *, shadow: bool) -> None:
         """A request got none."""
         for observer in self._observers:
-            _guarded(observer.refused, outcome, seconds)
+            _guarded(functools.partial(observer.refused, outcome, shadow=shadow))
 
     def close(self) -> None:
         """The process ends."""

@@ -125,7 +125,7 @@ class Failing:
     def answered(self, answer: Answer) -> None:
         raise OSError("disk")
 
-    def refused(self, outcome: str, seconds: float) -> None:
+    def refused(self, outcome: str, *, shadow: bool) -> None:
         raise ValueError(outcome)
 
     def close(self) -> None:
@@ -139,7 +139,7 @@ class Listening:
     def answered(self, answer: Answer) -> None:
         self.heard.append(answer.facts.request_id)
 
-    def refused(self, outcome: str, seconds: float) -> None:
+    def refused(self, outcome: str, *, shadow: bool) -> None:
         self.heard.append(outcome)
 
     def close(self) -> None:
@@ -152,6 +152,6 @@ def test_an_observer_that_fails_harms_nobody() -> None:
     black = np.zeros((4, 4, 3), np.uint8)
     moment = datetime.now(UTC)
     observers.answered(Answer(RequestFacts("r1"), "v1", "champion", b"", black, no_detections(), moment, 0, 0, 0))
-    observers.refused("error", 0.1)
+    observers.refused("error", shadow=True)
     observers.close()
     assert listening.heard == ["r1", "error", "closed"]
