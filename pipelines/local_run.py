@@ -73,7 +73,7 @@ def run_locally(workdir: Path, arguments: dict[str, Any], progress: ProgressSink
         _end_leftovers(folder)
         folder.events_file.unlink(missing_ok=True)
         write_json(folder.arguments_file, {**arguments, "run_id": run_id})
-        exit_code = _execute(folder, progress, cache_dir=workdir / "cache")
+        exit_code = _execute(folder, progress)
     if exit_code != 0:
         raise _failure(folder, exit_code)
     return folder
@@ -115,11 +115,10 @@ def _belongs_to(process: psutil.Process, folder: RunFolder) -> bool:
         return False
 
 
-def _execute(folder: RunFolder, progress: ProgressSink, *, cache_dir: Path) -> int:
+def _execute(folder: RunFolder, progress: ProgressSink) -> int:
     environment = {
         **os.environ,
         PROGRESS_FILE_VARIABLE: str(folder.events_file),
-        "BELISHA_CACHE_DIR": str(cache_dir),
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8:backslashreplace",
     }
