@@ -302,6 +302,12 @@ def test_forked_workers_write_their_own_rows_when_they_exit(tmp_path: Path, pyth
     assert sorted(found) == sorted(expected)
 
 
+def test_forked_workers_write_to_a_bucket_that_was_opened_before_the_fork(s3_uri: str) -> None:
+    done = subprocess.run([SERVE_PYTHON, "-c", _WRITER, s3_uri, "gunicorn"], timeout=60, cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert len(ids_of(open_store(s3_uri))) == 17
+
+
 @pythons
 def test_sigterm_in_a_process_of_multiprocessing_flushes_first(tmp_path: Path, python: str) -> None:
     done = subprocess.run([python, "-c", _WRITER, tmp_path, "sigterm"], timeout=60, cwd=ROOT, capture_output=True)
