@@ -34,7 +34,7 @@ def outcome(records: Sequence[Record], state: LedgerState, version: ModelVersion
     if any(_is_outcome_of(record, version) for record in records):
         return None
     if version.verdict != Verdict.PASS:
-        reason = f"{version.version} was refused: {version.sentence or version.verdict}"
+        reason = f"{version.version} was refused: {_finding(version)}"
         return _draft(Action.REFUSE, version, reason, state)
     if version.version in (state.champion, state.challenger):
         return None
@@ -55,7 +55,7 @@ def promotion(state: LedgerState, version: ModelVersion, reason: str, *, force: 
         return Move(f"{name} is the champion already; nothing was changed")
     if version.verdict != Verdict.PASS and not force:
         raise InputError(
-            f"{name} did not pass its gates ({version.verdict}: {version.sentence}); "
+            f"{name} did not pass its gates ({_finding(version)}); "
             "promote it with --force and --reason if you know better"
         )
     if force and not reason:
@@ -79,6 +79,13 @@ def rollback(records: Sequence[Record], state: LedgerState, reason: str) -> Move
         raise InputError(f"{state.champion} is the first champion: there is none to go back to")
     sentence = f"{before[-1]} is champion again; {state.champion} was withdrawn"
     return _move(Action.ROLLBACK, state.champion, sentence, reason, LedgerState(champion=before[-1]))
+
+
+def _finding(version: ModelVersion) -> str:
+    """Verdict and reason, the verdict once: a comparison's own sentence begins with it."""
+    if version.sentence.startswith(version.verdict):
+        return version.sentence
+    return f"{version.verdict}: {version.sentence}" if version.sentence else version.verdict
 
 
 def champions_before(records: Sequence[Record]) -> list[str]:

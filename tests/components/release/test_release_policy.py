@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -132,3 +133,20 @@ def test_rollback_restores_the_champion_before() -> None:
 def test_rollback_with_nothing_to_go_back_to(state: LedgerState, words: str) -> None:
     with pytest.raises(InputError, match=words):
         rollback(history((P, "v1")), state, "")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        pytest.param(
+            "FAIL against champion v1: too slow", "v1 was refused: FAIL against champion v1: too slow", id="own"
+        ),
+        pytest.param("too slow", "v1 was refused: FAIL: too slow", id="another's"),
+        pytest.param("", "v1 was refused: FAIL", id="none"),
+    ],
+)
+def test_a_refusal_says_its_verdict_once(sentence: str, expected: str) -> None:
+    refused = replace(version("v1", "FAIL"), sentence=sentence)
+    draft = outcome([], NONE, refused)
+    assert draft is not None
+    assert draft.reason == expected
