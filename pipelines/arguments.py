@@ -19,17 +19,6 @@ def absolute_source(source: str) -> str:
     return source if "://" in source else str(local_path(source))
 
 
-def class_map_of(pairs: Sequence[str]) -> dict[str, str]:
-    """`CLASS=TARGET` texts as a table; raises InputError on one without `=`."""
-    table = {}
-    for pair in pairs:
-        name, equals, target = pair.partition("=")
-        if not equals or not name:
-            raise InputError(f"--map {pair!r} is not CLASS=pedestrian, CLASS=ignore or CLASS=drop: write it like that")
-        table[name] = target
-    return table
-
-
 def pipeline_arguments(given: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     """Merge named values (None means: the pipeline's default) and `NAME=VALUE` texts into the pipeline's arguments.
 

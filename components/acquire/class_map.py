@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from belisha.components.shared.errors import InputError
@@ -67,6 +67,17 @@ class ClassMap:
             if key in table:
                 return table[key]
         return Role.DROP
+
+
+def parse_rules(texts: Sequence[str]) -> dict[str, str]:
+    """`CLASS=ROLE` texts as a table; the last `=` counts, for class names may hold one. Raises InputError on other texts."""
+    rules: dict[str, str] = {}
+    for text in texts:
+        name, equals, role = text.rpartition("=")
+        if not equals or not name:
+            raise InputError(f"--map {text!r} is no rule: expected CLASS=pedestrian, CLASS=ignore or CLASS=drop")
+        rules[name] = role
+    return rules
 
 
 def class_map(rules: Mapping[str, str]) -> ClassMap:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from belisha.components.shared.errors import InputError
-from belisha.pipelines.arguments import absolute_source, class_map_of, pipeline_arguments
+from belisha.pipelines.arguments import absolute_source, pipeline_arguments
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,6 @@ def test_what_does_not_fit_is_refused(setting: str, sentence: str) -> None:
 
 def test_none_means_the_pipelines_default_and_a_setting_wins() -> None:
     assert pipeline_arguments({"train_epochs": None, "train_batch": 4}, ["train_batch=2"]) == {"train_batch": 2}
-
-
-@pytest.mark.parametrize("pairs", [["rider"], ["=ignore"]])
-def test_a_map_without_both_sides_is_refused(pairs: list[str]) -> None:
-    with pytest.raises(InputError, match="CLASS="):
-        class_map_of(pairs)
 
 
 def test_local_paths_become_absolute_and_addresses_stay() -> None:

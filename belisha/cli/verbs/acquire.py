@@ -70,13 +70,14 @@ def register(app: typer.Typer) -> None:
         the same command is started again.
         """
         from belisha.components.acquire.acquire import acquire as run
+        from belisha.components.acquire.class_map import parse_rules
         from belisha.components.acquire.options import AcquireOptions
         from belisha.components.shared.storage import join_uri
 
         options = AcquireOptions(
             format=format_name,
             images=images,
-            class_map=_rules(class_rules or []),
+            class_map=parse_rules(class_rules or []),
             box_origin=_box_origin(box_origin),
             difficult_is_ignored=difficult_is_ignored,
             licence=licence,
@@ -93,16 +94,6 @@ def register(app: typer.Typer) -> None:
         )
         if json_output:
             print_json(summary.to_json())
-
-
-def _rules(texts: list[str]) -> dict[str, str]:
-    rules: dict[str, str] = {}
-    for text in texts:
-        source_class, equals, role = text.rpartition("=")
-        if not equals:
-            raise InputError(f"--map {text} is no rule: expected CLASS=pedestrian, CLASS=ignore or CLASS=drop")
-        rules[source_class] = role
-    return rules
 
 
 def _box_origin(text: str) -> BoxOrigin:

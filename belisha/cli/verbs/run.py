@@ -57,7 +57,8 @@ def _run(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line for programs.")] = False,
 ) -> None:
     """Acquire, split, train, validate, compare and release on this machine, by the compiled pipeline that KFP runs."""
-    from belisha.pipelines.arguments import absolute_source, class_map_of, pipeline_arguments
+    from belisha.components.acquire.class_map import parse_rules
+    from belisha.pipelines.arguments import absolute_source, pipeline_arguments
     from belisha.pipelines.local_run import run_locally
     from belisha.pipelines.run_report import write_run_report
     from belisha.pipelines.run_summary import summarise
@@ -66,7 +67,7 @@ def _run(
         "data_sources": [absolute_source(source) for source in data],
         "data_format": data_format,
         "data_images_dir": absolute_source(images) if images else "",
-        "data_class_map": class_map_of(class_map or []),
+        "data_class_map": parse_rules(class_map or []),
         "storage_uri": absolute_source(storage or str(workdir / "storage")),
         "split_ratios": split,
         "train_weights_uri": absolute_source(weights) if weights else "",

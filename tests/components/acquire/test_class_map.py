@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from belisha.components.acquire.class_map import ClassMap, Role, class_map
+from belisha.components.acquire.class_map import ClassMap, Role, class_map, parse_rules
 from belisha.components.shared.errors import InputError
 
 
@@ -52,3 +52,14 @@ def test_the_user_goes_before_the_reader_and_the_reader_before_the_defaults() ->
 def test_a_wrong_rule_is_one_sentence(rules: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         class_map(rules)
+
+
+def test_rules_are_parsed_at_the_last_equals_sign() -> None:
+    assert parse_rules(["rider=ignore", "a=b=drop", "rider=drop"]) == {"rider": "drop", "a=b": "drop"}
+    assert parse_rules([]) == {}
+
+
+@pytest.mark.parametrize("text", ["rider", "=ignore", ""])
+def test_a_rule_without_both_sides_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="CLASS=pedestrian"):
+        parse_rules([text])
