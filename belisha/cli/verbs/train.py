@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     @app.command(epilog=_EPILOG)
     def train(
         dataset: Annotated[Path, typer.Argument(help="Data set folder, as `belisha acquire` wrote it.")],
-        split: Annotated[Path, typer.Argument(help="Split folder, as `belisha split` wrote it.")],
+        split: Annotated[Path, typer.Argument(help="Split folder, as `belisha split-data` wrote it.")],
         out: Annotated[Path, typer.Option(help="Model folder to write; replaced as a whole.")],
         storage: Annotated[str, typer.Option(help="Storage (path or URI) that keeps checkpoints.")],
         weights: Annotated[str, typer.Option(help="Checkpoint to start from; none trains from scratch.")] = "",
