@@ -20,6 +20,7 @@ from belisha.components.shared.inference import detect_all
 from belisha.components.shared.ledger import Ledger
 from belisha.components.shared.manifest import Picture, read_info, read_pictures
 from belisha.components.shared.progress import ProgressEvent, ProgressSink, silent
+from belisha.components.shared.registry import REGISTRY_FOLDER
 from belisha.components.shared.splits import Part, Split, TestLook, open_test, pictures_of, read_split
 from belisha.components.shared.storage import ObjectStore, join_uri, open_store
 
@@ -71,7 +72,7 @@ def evaluate_baselines(
     """
     info, split, every = read_info(dataset_dir), read_split(split_dir), read_pictures(dataset_dir)
     heat_map = fit_heat_map(pictures_of(every, split.ids(Part.TRAIN)))
-    look = open_test(split, Ledger(open_store(join_uri(storage_uri, "registry"))), reason=_REASON, run_id=run_id)
+    look = open_test(split, Ledger(open_store(join_uri(storage_uri, REGISTRY_FOLDER))), reason=_REASON, run_id=run_id)
     test = pictures_of(every, look.image_ids)
     truth = _truth(test, split)
     detections = {

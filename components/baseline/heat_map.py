@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from belisha.components.shared.boxes import iou
 from belisha.components.shared.detections import Detections
-from belisha.components.shared.images import ImageArray
 from belisha.components.shared.manifest import Picture, boxes_of
 
 FloatArray = npt.NDArray[np.float64]
@@ -43,18 +42,6 @@ class HeatMap:
         """The boxes on a picture of that size."""
         boxes = self.boxes_relative * (width_px, height_px, width_px, height_px)
         return Detections(boxes.astype(np.float32), self.scores.astype(np.float32))
-
-
-class HeatMapDetector:
-    """A heat map as a `Detector`: of a picture it looks at nothing but the size."""
-
-    def __init__(self, heat_map: HeatMap) -> None:
-        self.heat_map = heat_map
-
-    def detect(self, image_rgb: ImageArray, *, score_threshold: float | None = None) -> Detections:
-        """The constant boxes on a `(height, width, 3)` picture, best first."""
-        found = self.heat_map.on(image_rgb.shape[1], image_rgb.shape[0])
-        return found if score_threshold is None else found.above(score_threshold)
 
 
 def fit_heat_map(pictures: Sequence[Picture], max_boxes: int = MAX_BOXES) -> HeatMap:

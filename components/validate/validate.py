@@ -28,6 +28,7 @@ from belisha.components.shared.manifest import read_info
 from belisha.components.shared.model_artifact import ONNX_FILE, ModelInfo
 from belisha.components.shared.picture_store import PictureReader
 from belisha.components.shared.progress import ProgressSink
+from belisha.components.shared.registry import REGISTRY_FOLDER
 from belisha.components.shared.splits import Part, Split, TestLook, open_test, read_split
 from belisha.components.shared.storage import join_uri, open_store
 from belisha.components.validate.calibration import calibration_of
@@ -93,7 +94,7 @@ def validate(
     inputs = _read_inputs(dataset_dir, split_dir, model_dir, baseline_dir)
     train = _open_part("train", train_sample(inputs.split.ids(Part.TRAIN)), inputs, progress)
     val = _open_part("val", inputs.split.ids(Part.VAL), inputs, progress)
-    ledger = Ledger(open_store(join_uri(storage_uri, "registry")))
+    ledger = Ledger(open_store(join_uri(storage_uri, REGISTRY_FOLDER)))
     why = reason or f"validation of model {inputs.info.digest[:12]}"
     look = open_test(inputs.split, ledger, reason=why, run_id=run_id)
     test = run_part(

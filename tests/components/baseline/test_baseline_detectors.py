@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from belisha.components.baseline.heat_map import MATCH_IOU, HeatMapDetector, fit_heat_map
+from belisha.components.baseline.heat_map import MATCH_IOU, fit_heat_map
 from belisha.components.baseline.hog import HogDetector, HogSettings
 from belisha.components.shared.boxes import iou
 from belisha.components.shared.detections import Detections
@@ -128,7 +128,7 @@ def test_heat_map_learns_nothing_from_regions_to_ignore_or_from_nothing() -> Non
     for pictures in ([], [ignored], [replace(row(2), boxes=())]):
         heat_map = fit_heat_map(pictures)
         assert heat_map.boxes_relative.shape == (0, 4)
-        found = HeatMapDetector(heat_map).detect(np.zeros((50, 80, 3), dtype=np.uint8))
+        found = heat_map.on(80, 50)
         assert (found.boxes_xywh_px.shape, found.scores.shape) == ((0, 4), (0,))
 
 
