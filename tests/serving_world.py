@@ -9,12 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from belisha.components.release.release import promote, release
+from belisha.components.release.release import release
 from belisha.components.shared.detector import OnnxDetector
 from belisha.components.shared.files import write_json
 from belisha.components.shared.golden import GoldenPicture, write_golden
 from belisha.components.shared.images import ImageArray, decode_rgb
 from belisha.components.shared.model_artifact import read_model_info, write_model_info
+from belisha.components.shared.registry import open_registry
 from tests.release_folders import write_folders
 
 Boxes = list[tuple[float, float, float, float, float]]
@@ -43,19 +44,25 @@ def png(image: ImageArray) -> bytes:
     return bytes(cv2.imencode(".png", np.ascontiguousarray(image[:, :, ::-1]))[1])
 
 
-def make_world(root: Path, *, models: int = 2, pictures: int = 6, challenge: bool = True) -> World:
+def make_world(root: Path, *, models: int = 2, pictures: int = 6) -> World:
     """Release `models` tiny models that differ in their scores: v1 the champion, the last one the challenger."""
-    storage, images = root / "storage", [png(bright_picture(seed)) for seed in range(pictures)]
-    answers = {}
-    for number in range(1, models + 1):
-        folder = root / f"model-{number}"
-        write_folders(folder, gain=1 - 0.05 * (number - 1), champion="v1" if number > 1 else None)
-        _add_golden(folder)
-        release(folder / "model", folder / "evaluation", folder / "decision", str(storage), f"run-{number}")
-        answers[f"v{number}"] = [boxes_of(folder / "model", image) for image in images]
-    if not challenge:
-        promote(str(storage), "v1", reason="", force=False)
-    return World(storage, images, answers)
+    world = World(root / "storage", [png(bright_picture(seed)) for seed in range(pictures)], {})
+    for _ in range(models):
+        release_another(world)
+    return world
+
+
+def release_another(world: World) -> str:
+    """Release one more tiny model, which becomes the challenger of whoever is champion; its version."""
+    number = len(world.answers) + 1
+    folder = world.storage.parent / f"model-{number}"
+    champion = open_registry(str(world.storage)).ledger.state().champion
+    write_folders(folder, gain=1 - 0.05 * (number - 1), champion=champion)
+    _add_golden(folder)
+    # Known before it serves: whoever compares answers may meet it at once.
+    world.answers[f"v{number}"] = [boxes_of(folder / "model", image) for image in world.pictures]
+    release(folder / "model", folder / "evaluation", folder / "decision", str(world.storage), f"run-{number}")
+    return f"v{number}"
 
 
 def boxes_of(model_dir: Path, data: bytes) -> Boxes:
