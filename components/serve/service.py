@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
+
 from belisha.components.serve.answer import Answer
 from belisha.components.serve.payload import RequestFacts
 from belisha.components.serve.refusals import RefusalError, failed, not_ready, unreadable
@@ -80,6 +82,8 @@ class PictureService:
     def load(self) -> None:
         """Verify, load, check and warm the model; a failure becomes the reason of every refusal."""
         settings = self.settings
+        # Pictures are worked on side by side; OpenCV's own threads would only get into their way.
+        cv2.setNumThreads(settings.threads)
         try:
             choice = choose_runtime(
                 settings.model_dir, settings.runtime, threads=settings.threads, concurrency=settings.places
