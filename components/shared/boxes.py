@@ -44,13 +44,6 @@ def iou(a_xywh: FloatArray, b_xywh: FloatArray) -> FloatArray:
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
 
-def intersection_over_first(a_xywh: FloatArray, b_xywh: FloatArray) -> FloatArray:
-    """Pairwise intersection over the area of `a` (what ignore regions are matched by), shape `(len(a), len(b))`."""
-    overlap = intersection_px2(a_xywh, b_xywh)
-    area = np.broadcast_to(area_px2(a_xywh)[:, None], overlap.shape)
-    return np.divide(overlap, area, out=np.zeros_like(overlap), where=area > 0)
-
-
 def area_px2(boxes_xywh: FloatArray) -> FloatArray:
     """Areas in square pixels, shape `(n,)`."""
     return np.asarray(boxes_xywh[:, 2] * boxes_xywh[:, 3])

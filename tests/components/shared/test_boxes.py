@@ -12,7 +12,6 @@ from belisha.components.shared.boxes import (
     FloatArray,
     area_px2,
     clip_xywh,
-    intersection_over_first,
     intersection_px2,
     iou,
     xywh_to_xyxy,
@@ -42,12 +41,11 @@ def test_iou_is_symmetric_and_a_ratio(a: FloatArray, b: FloatArray) -> None:
 @given(boxes)
 def test_a_box_covers_itself_unless_it_is_empty(some: FloatArray) -> None:
     assert np.array_equal(np.diag(iou(some, some)), (area_px2(some) > 0).astype(float))
-    assert np.array_equal(np.diag(intersection_over_first(some, some)), (area_px2(some) > 0).astype(float))
+    assert np.array_equal(np.diag(intersection_px2(some, some)), area_px2(some))
 
 
 @given(boxes, boxes)
-def test_overlap_over_the_first_is_never_below_iou(a: FloatArray, b: FloatArray) -> None:
-    assert (intersection_over_first(a, b) >= iou(a, b) - 1e-12).all()
+def test_no_overlap_is_larger_than_either_box(a: FloatArray, b: FloatArray) -> None:
     assert (intersection_px2(a, b) <= np.minimum(area_px2(a)[:, None], area_px2(b)[None, :])).all()
 
 
@@ -78,20 +76,20 @@ def test_clipping_leaves_the_given_array_alone(some: FloatArray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "expected_iou", "expected_ioa"),
+    ("a", "b", "expected_iou", "expected_overlap_px2"),
     [
-        pytest.param([0, 0, 10, 10], [5, 0, 10, 10], 1 / 3, 0.5, id="half beside"),
-        pytest.param([0, 0, 10, 10], [0, 0, 20, 20], 0.25, 1.0, id="inside"),
-        pytest.param([0, 0, 20, 20], [0, 0, 10, 10], 0.25, 0.25, id="around"),
+        pytest.param([0, 0, 10, 10], [5, 0, 10, 10], 1 / 3, 50, id="half beside"),
+        pytest.param([0, 0, 10, 10], [0, 0, 20, 20], 0.25, 100, id="inside"),
+        pytest.param([0, 0, 20, 20], [0, 0, 10, 10], 0.25, 100, id="around"),
         pytest.param([0, 0, 10, 10], [10, 0, 10, 10], 0.0, 0.0, id="touching"),
         pytest.param([0, 0, 0, 10], [0, 0, 10, 10], 0.0, 0.0, id="no width"),
         pytest.param([0, 0, 0, 0], [0, 0, 0, 0], 0.0, 0.0, id="both empty"),
     ],
 )
-def test_overlaps_by_hand(a: list[float], b: list[float], expected_iou: float, expected_ioa: float) -> None:
+def test_overlaps_by_hand(a: list[float], b: list[float], expected_iou: float, expected_overlap_px2: float) -> None:
     first, second = np.array([a], float), np.array([b], float)
     assert iou(first, second)[0, 0] == pytest.approx(expected_iou)
-    assert intersection_over_first(first, second)[0, 0] == pytest.approx(expected_ioa)
+    assert intersection_px2(first, second)[0, 0] == pytest.approx(expected_overlap_px2)
 
 
 def test_empty_arrays_pass_through() -> None:
