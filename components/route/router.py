@@ -2,6 +2,10 @@
 
     seldon-core-microservice belisha.components.route.router.TrafficRouter --service-type ROUTER
 
+In the graph it is a node with `type: ROUTER` and `methods: [TRANSFORM_INPUT, SEND_FEEDBACK]`. Without the second, Seldon's
+executor sends it no feedback. Without the first, the executor gives a refused caller its own request back under the status 403,
+for it drops the body of a failed `/route`; of a failed `/transform-input` it passes on status and body.
+
 Its children are the champion and the challenger, in the order of the parameter `children`. It routes messages (JSON or gRPC);
 raw picture bodies need predictors behind the mesh's own split, for the wrapper's router reads JSON alone. A router answers
 with one child, so the policy's shadow share does nothing here.
@@ -130,13 +134,21 @@ class TrafficRouter:
                 self.metrics.stale(Source.LEDGER, is_stale=True)
 
     def decide(self, caller: Caller, at: datetime) -> Route:
-        """The model that answers; raises RouteDeniedError."""
+        """The model that answers; raises RouteDeniedError, and counts that."""
         found = route(self._policy.policy, self._targets, caller, at)
         if isinstance(found, Denied):
             self.metrics.denied()
             raise RouteDeniedError(found.reason, caller.request_id)
-        self.metrics.routed(found.target.version, drawn=found.drawn)
         return found
+
+    def transform_input_raw(self, request: Any) -> Any:
+        """The message as it came, or the refusal that `route_raw` would give; see above why it is asked here, too.
+
+        Raises:
+            RouteDeniedError: the policy refuses, or the request is no message.
+        """
+        self.decide(_caller_of_message(request), datetime.now(UTC))
+        return request
 
     def route_raw(self, request: Any) -> Any:
         """Answer the wrapper's `route` with a child's index.
@@ -150,10 +162,8 @@ class TrafficRouter:
         Raises:
             RouteDeniedError: the policy refuses, or the request is no message.
         """
-        rest = isinstance(request, Mapping)
-        if not rest and not hasattr(request, "meta"):
-            raise RouteDeniedError("the body is no Seldon message: send a JSON object", status=400)
-        decision = self.decide(caller_of(_facts_of_rest(request) if rest else _facts_of_grpc(request)), _now())
+        decision = self.decide(_caller_of_message(request), datetime.now(UTC))
+        self.metrics.routed(decision.target.version, drawn=decision.drawn)
         index = [child.version for child in self._children].index(decision.target.version)
         tags: dict[str, str | bool] = {
             "model_version": decision.target.version,
@@ -161,7 +171,9 @@ class TrafficRouter:
             "reason": decision.reason,
             "drawn": decision.drawn,
         }
-        return {"data": {"ndarray": [[index]]}, "meta": {"tags": tags}} if rest else _grpc_answer(index, tags)
+        if isinstance(request, Mapping):
+            return {"data": {"ndarray": [[index]]}, "meta": {"tags": tags}}
+        return _grpc_answer(index, tags)
 
     def send_feedback_raw(self, feedback: Any) -> Any:
         """Count the reward of a `Feedback` message for the child that its answer's routing names, a reward of 0 too."""
@@ -214,6 +226,15 @@ def _children_of(names: str, sizes: str) -> list[Child]:
     return [Child(version, int(text)) for version, text in zip(versions, texts, strict=True)]
 
 
+def _caller_of_message(request: Any) -> Caller:
+    """The caller of a message: a dict over REST, a `SeldonMessage` over gRPC; raises RouteDeniedError."""
+    if isinstance(request, Mapping):
+        return caller_of(_facts_of_rest(request))
+    if not hasattr(request, "meta"):
+        raise RouteDeniedError("the body is no Seldon message: send a JSON object", status=400)
+    return caller_of(_facts_of_grpc(request))
+
+
 def _facts_of_rest(message: Mapping[str, Any]) -> Facts:
     from flask import has_request_context, request
 
@@ -237,7 +258,3 @@ def _grpc_answer(index: int, tags: Mapping[str, str | bool]) -> Any:
 
     value = {"data": {"tensor": {"shape": [1, 1], "values": [index]}}, "meta": {"tags": dict(tags)}}
     return json_format.ParseDict(value, prediction_pb2.SeldonMessage())
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -86,6 +86,7 @@ def test_the_wrapper_decides_as_the_pure_function_does(served: Wrapper) -> None:
         assert ["v1", "v2"][found] == expected.target.version
 
 
+@pytest.mark.parametrize("path", ["/route", "/transform-input"])
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
@@ -93,14 +94,21 @@ def test_the_wrapper_decides_as_the_pure_function_does(served: Wrapper) -> None:
         pytest.param({"X-Belisha-Client": "x", "X-Belisha-Model": "v2"}, "may not choose a model", id="no entitlement"),
     ],
 )
-def test_a_refusal_is_403_and_a_sentence(served: Wrapper, headers: dict[str, str], expected: str) -> None:
+def test_a_refusal_is_403_and_a_sentence(served: Wrapper, headers: dict[str, str], expected: str, path: str) -> None:
     before = sum(served.samples("belisha_router_denied_total").values())
-    status, answer = Client(served.http).post("/route", {"jsonData": {}}, {"X-Request-ID": "r-1", **headers})
+    status, answer = Client(served.http).post(path, {"jsonData": {}}, {"X-Request-ID": "r-1", **headers})
     assert status == 403
     assert set(answer) == {"error", "request_id"}
     assert answer["request_id"] == "r-1"
     assert expected in answer["error"]
     assert sum(served.samples("belisha_router_denied_total").values()) == before + 1
+
+
+def test_an_admitted_message_passes_the_router_unchanged_and_counts_as_no_route(served: Wrapper) -> None:
+    before = served.samples("belisha_router_routes_total")
+    message = {"meta": {"puid": "p", "tags": {"camera": "c"}}, "jsonData": {"image": "AAAA"}}
+    assert Client(served.http).post("/transform-input", message) == (200, message)
+    assert served.samples("belisha_router_routes_total") == before
 
 
 def test_every_reward_is_counted_a_zero_too(served: Wrapper) -> None:
