@@ -1,0 +1,37 @@
+"""The yardstick of bench_serve, in the predictors' environment: decode and detect in a loop, with nothing around it.
+
+`serve_loop.py MODEL PICTURE RUNTIME WORKERS`; for each line N of standard input it answers N pictures and prints the seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+
+from belisha.components.shared.detector import OnnxDetector
+from belisha.components.shared.images import decode_rgb
+
+
+def main(model: str, picture: str, runtime: str, workers: str) -> None:
+    """Loop until standard input ends."""
+    cv2.setNumThreads(1)
+    data = Path(picture).read_bytes()
+    detector = OnnxDetector(Path(model), runtime=runtime, concurrency=int(workers))
+
+    def one(_: int) -> int:
+        return len(detector.detect(decode_rgb(data)))
+
+    with ThreadPoolExecutor(int(workers)) as pool:
+        list(pool.map(one, range(4)))
+        for line in sys.stdin:
+            begin = time.perf_counter()
+            list(pool.map(one, range(int(line))))
+            print(time.perf_counter() - begin, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
