@@ -129,8 +129,7 @@ def start_predictor(version: str, role: str, model_dir: Path, settings: Predicto
         **_inherited(),
         **_seldon_variables(version, role, model_dir, settings),
         "BELISHA_METRICS_PORT": str(own_metrics_port),
-        "PROMETHEUS_MULTIPROC_DIR": str(scratch / "metrics"),
-        "prometheus_multiproc_dir": str(scratch / "metrics"),
+        "BELISHA_METRICS_FOLDER": str(scratch / "metrics"),
         **dict(settings.environment),
     }
     log = scratch / "predictor.log"
