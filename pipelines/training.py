@@ -68,6 +68,7 @@ def training_pipeline(
     train_workers: int = 2,
     train_freeze: int = 0,
     train_device: str = "",
+    train_augmentation_ratio: float = 1.0,
     train_gpu_type: str = "nvidia.com/gpu",
     train_gpu_count: str = "1",
     train_cpu_request: str = "2",
@@ -110,6 +111,7 @@ def training_pipeline(
         train_seed: Same seed, data and machine give the same weights.
         train_workers: Processes that load pictures.
         train_freeze: First layers that keep the weights they started from.
+        train_augmentation_ratio: Strength of colour, shift and scale changes, 0 (none) to 1.
         train_device: Empty for every GPU given or else the CPU; cpu, 0, or 0,1 to choose.
         train_gpu_type: Resource name of the accelerator; empty: none.
         train_gpu_count: Accelerators for training; empty: none.
@@ -165,6 +167,7 @@ def training_pipeline(
         train_workers=train_workers,
         train_freeze=train_freeze,
         train_device=train_device,
+        train_augmentation_ratio=train_augmentation_ratio,
     )
     model = trained.outputs["model"]
     validated = validate_model(**data, **run, model=model, baseline=baseline.outputs["baseline"])

@@ -26,6 +26,7 @@ def train_detector(
     metrics: Output[Metrics],
     train_device: str = "",
     train_freeze: int = 0,
+    train_augmentation_ratio: float = 1.0,
 ) -> None:
     """Train a pedestrian detector, export it to ONNX and prove that the export sees what training saw.
 
@@ -48,6 +49,7 @@ def train_detector(
         metrics: Headline figures.
         train_device: Empty for a GPU if there is one, cpu, 0, or 0,1 for several GPUs.
         train_freeze: First layers that keep their weights.
+        train_augmentation_ratio: Strength of colour, shift and scale changes, 0 (none) to 1.
     """
     from belisha.components.train.step import run_step
 
@@ -69,4 +71,5 @@ def train_detector(
         workers=train_workers,
         device=train_device,
         freeze=train_freeze,
+        augmentation_ratio=train_augmentation_ratio,
     )

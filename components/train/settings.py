@@ -10,11 +10,16 @@ from typing import Any
 from belisha.components.shared.errors import InputError
 
 DEFAULT_ARCHITECTURE = "yolo11n.yaml"
+# Descriptions of our own, found by name beside those that ultralytics bundles.
+ARCHITECTURES = Path(__file__).with_name("architectures")
 # Measured: .002 learns synthetic pedestrians from nothing in minutes; a tenth of it moves pretrained weights without
 # losing what they know.
 SCRATCH_LEARNING_RATE = 0.002
 FINE_TUNE_LEARNING_RATE = 0.0002
 _MOSAIC_FROM_EPOCHS = 30
+# ultralytics' 0.03 averages the normalisation over some hundred steps: validation sees random statistics until then.
+_LONG_MOMENTUM, _SHORT_MOMENTUM = 0.03, 0.1
+_SHORT_EPOCHS = 20
 _STRIDE_PX = 32
 OPTIMIZERS = ("AdamW", "Adam", "SGD", "RMSProp", "NAdam", "RAdam", "Adamax")
 
@@ -41,6 +46,9 @@ class TrainSettings:
         threads: CPU threads of one training process; 0 takes all cores, at most 8.
         device: empty for the first CUDA device or else the CPU, `cpu`, `0`, or `0,1` for several GPUs.
         freeze: first layers that keep their weights.
+        augmentation_ratio: strength of colour, shift and scale changes, 0 (none) to 1 (ultralytics' own).
+        batch_norm_momentum: share of each batch in the running statistics; None is 0.1 below 20 epochs from scratch, else
+            ultralytics' 0.03.
         mosaic: probability of four-picture mosaics; None is 1 for 30 epochs and more (off for the last fifth), else 0.
         amp: bfloat16 mixed precision on CUDA.
         max_ignored_ratio: training pictures with a larger share of ignored area are left out.
@@ -65,6 +73,8 @@ class TrainSettings:
     threads: int = 0
     device: str = ""
     freeze: int = 0
+    augmentation_ratio: float = 1.0
+    batch_norm_momentum: float | None = None
     mosaic: float | None = None
     amp: bool = True
     max_ignored_ratio: float = 0.5
@@ -94,10 +104,24 @@ class TrainSettings:
         mosaic = self.mosaic
         if mosaic is None:
             mosaic = 1.0 if self.epochs >= _MOSAIC_FROM_EPOCHS else 0.0
+        momentum = self.batch_norm_momentum
+        if momentum is None:
+            momentum = _SHORT_MOMENTUM if self.from_scratch and self.epochs < _SHORT_EPOCHS else _LONG_MOMENTUM
         size_px = math.ceil(self.image_size_px / _STRIDE_PX) * _STRIDE_PX
-        resolved = replace(self, learning_rate=rate, mosaic=mosaic, image_size_px=size_px)
+        resolved = replace(
+            self,
+            architecture=self._found_architecture(),
+            learning_rate=rate,
+            batch_norm_momentum=momentum,
+            mosaic=mosaic,
+            image_size_px=size_px,
+        )
         _check(resolved)
         return resolved
+
+    def _found_architecture(self) -> str:
+        own = ARCHITECTURES / self.architecture
+        return str(own) if own.is_file() else self.architecture
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON values."""
@@ -117,6 +141,8 @@ def _check(settings: TrainSettings) -> None:
         ("overfit_steps", 0, 10_000),
         ("warmup_epochs", 0, 1000),
         ("weight_decay", 0, 1),
+        ("augmentation_ratio", 0, 1),
+        ("batch_norm_momentum", 1e-6, 1),
         ("mosaic", 0, 1),
         ("max_ignored_ratio", 0, 1),
         ("checkpoint_time_ratio", 0, 1),

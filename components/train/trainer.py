@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import LOCAL_RANK, RANK
+from ultralytics.utils import DEFAULT_CFG, LOCAL_RANK, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from belisha.components.shared.errors import TrainingError
@@ -28,6 +28,8 @@ from belisha.components.train.weights import build_model
 
 STEP = "train"
 _SECONDS_BETWEEN_EVENTS = 0.5
+# Amplitudes of ultralytics' changes of colour, place and size.
+_AUGMENTATIONS = ("hsv_h", "hsv_s", "hsv_v", "translate", "scale")
 _LOSSES = ("box_loss", "cls_loss", "dfl_loss")
 
 
@@ -58,6 +60,7 @@ def arguments_of(job: Job) -> dict[str, Any]:
         "device": settings.device or None,
         "freeze": settings.freeze or None,
         "mosaic": settings.mosaic,
+        **{name: getattr(DEFAULT_CFG, name) * settings.augmentation_ratio for name in _AUGMENTATIONS},
         "close_mosaic": settings.epochs // 5 if settings.mosaic else 0,
         "amp": "bf16" if settings.amp and _bfloat16(settings) else False,
         "augmentations": [],
@@ -127,6 +130,9 @@ class BelishaTrainer(DetectionTrainer):  # type: ignore[misc]
         """Build the single-class model of the job."""
         if not isinstance(self.model, torch.nn.Module):
             self.model: Any = build_model(self.job.settings, self.job.weights_path)
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = self.job.settings.batch_norm_momentum
 
     # Going on where a killed training was
 
