@@ -256,9 +256,7 @@ def report(findings: Findings, world: World, seconds: float) -> tuple[list[str],
         f"capacity {findings.capacity:.0f} requests/s with {CLIENTS} clients; load {findings.rate:.0f}/s for {seconds:.0f} s",
         f"{len(findings.replies)} requests, {len(unanswered)} unanswered, {len(wrong)} wrong answers, "
         f"{findings.not_sent} not sent for want of room",
-        f"statuses of the unanswered: {sorted({reply.status for reply in unanswered})}"
-        if unanswered
-        else "all answered",
+        _when(findings, unanswered) if unanswered else "all answered",
         f"latency p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {latencies.max(initial=0):.0f} ms",
         f"{len(splits)} intervals of constant shares with {sum(one.drawn for one in splits)} requests: {len(outside)} outside "
         f"their binomial interval ({CONFIDENCE:.0%} for all together, Bonferroni)",
@@ -273,11 +271,22 @@ def report(findings: Findings, world: World, seconds: float) -> tuple[list[str],
     return lines, good and bool(findings.replies) and not (wrong or unanswered or outside or findings.not_sent)
 
 
+def _when(findings: Findings, unanswered: list[Reply]) -> str:
+    """Statuses and times of the requests without an answer, beside those of the events, in seconds from the first request."""
+    begin = findings.replies[0].began
+    times = sorted(reply.began - begin for reply in unanswered)
+    events = ", ".join(f"{what} {at - begin:.0f} s" for at, what in findings.events)
+    statuses = sorted({reply.status for reply in unanswered})
+    return f"unanswered between {times[0]:.0f} s and {times[-1]:.0f} s with status {statuses}; {events}"
+
+
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0, help="length, at most 60")
     seconds = 60 * min(60.0, parser.parse_args().minutes)
+    # A polite end is an end by the keyboard: what was started is ended too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="belisha-soak-") as folder:
         world = make_world(Path(folder), models=2, pictures=24)
         print(f"soak: {seconds:.0f} s", file=sys.stderr, flush=True)

@@ -16,6 +16,13 @@ from tests.browser import Tab, chromium, open_tab
 from tests.serving_world import World, make_world
 
 ARTICLES = "[...document.querySelectorAll('#answers article')]"
+ROWS = """(one) => [...one.querySelectorAll('tbody tr')].map(
+  (row) => [...row.cells].map((cell) => Number(cell.textContent)))"""
+BRIGHT_PIXELS = """(one) => {
+  const canvas = one.querySelector('canvas');
+  const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  return [...data].filter((value, place) => place % 4 === 1 && value > 60).length;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +66,14 @@ def test_a_sample_picked_by_keyboard_shows_both_models(world: World, tmp_path: P
         assert heads[0].startswith("Championv1")
         assert heads[1].startswith("Challengerv2")
         assert all(head.endswith(" ms") for head in heads)
-        rows = await tab.run(
-            f"{ARTICLES}.map((one) => [...one.querySelectorAll('tbody tr')].map((row) => [...row.cells].map((cell) => Number(cell.textContent))))"
-        )
+        rows = await tab.run(f"{ARTICLES}.map({ROWS})")
         for version, found in zip(("v1", "v2"), rows, strict=True):
             expected = [
                 [round(score, 3), x, y, width, height] for x, y, width, height, score in world.answers[version][0]
             ]
             assert found == [pytest.approx(row, abs=2e-3) for row in expected]
         # The picture and its boxes are really painted: the canvas is neither empty nor the bare picture.
-        painted = await tab.run(
-            f"{ARTICLES}.map((one) => {{ const c = one.querySelector('canvas'); return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((v, i) => i % 4 === 1 && v > 60).length; }})"
-        )
+        painted = await tab.run(f"{ARTICLES}.map({BRIGHT_PIXELS})")
         assert min(painted) > 500
         await tab.run(
             "(() => { const s = document.getElementById('least'); s.value = 0.99; s.dispatchEvent(new Event('input')); })()"
