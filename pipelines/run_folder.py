@@ -47,6 +47,11 @@ class RunFolder:
             raise ContractError(f"{self.root} has no output {name!r} of step {task!r}: look into {self.log_file}")
         return found[0]
 
+    def metadata(self, task: str, name: str) -> dict[str, Any]:
+        """What a task recorded about its output `name`; raises ContractError as `output`."""
+        value = json.loads(self.output(task, "executor_output.json").read_bytes())
+        return dict(value["artifacts"][name]["artifacts"][0]["metadata"])
+
     def returned(self, task: str) -> Any:
         """The value that a task returned.
 

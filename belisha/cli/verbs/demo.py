@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _demo(workdir: Annotated[Path, typer.Option(help="Where everything is kept.")] = Path("demo")) -> None:
-    """Draw streets, train a champion from scratch, train a second candidate, compare the two and write report.html."""
+    """Draw streets, train a champion from scratch, train on to a second candidate, compare the two and write report.html."""
     from belisha.pipelines.demo import run_demo
 
     with progress_sink() as progress:
