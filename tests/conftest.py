@@ -53,7 +53,12 @@ def s3_endpoint() -> Iterator[str]:
 @pytest.fixture
 def s3_uri(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of a fresh bucket; the environment gives access to it, for child processes too."""
-    settings = {"ENDPOINT_URL": s3_endpoint, "ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "REGION": "us-east-1"}
+    settings = {
+        "ENDPOINT_URL": s3_endpoint,
+        "ACCESS_KEY_ID": "test",
+        "SECRET_ACCESS_KEY": "test",
+        "REGION": "us-east-1",
+    }
     for name, value in settings.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"
