@@ -54,7 +54,9 @@ def test_same_content_gives_the_same_bytes_whatever_the_order(tmp_path: Path) ->
         pytest.param({"x": 10.004}, True, id="rounding of a format that stores fractions"),
         pytest.param({"x": 11.0}, False, id="a pixel aside"),
         pytest.param({"ignore": True}, False, id="ignored"),
-        pytest.param({"visible_ratio": None, "occlusion": "", "annotator": ""}, True, id="attributes that a format cannot say"),
+        pytest.param(
+            {"visible_ratio": None, "occlusion": "", "annotator": ""}, True, id="attributes that a format cannot say"
+        ),
     ],
 )
 def test_digest_covers_what_formats_agree_on(change: dict[str, object], same: bool) -> None:

@@ -139,9 +139,7 @@ def test_faults_of_the_truth(written: Any, document: Any, category: str | None, 
         pytest.param([hit(image_id=9), hit()], None, "1 of 2 entries name pictures", id="unknown picture"),
         pytest.param([hit(image_id="1")], None, "1 of 1 entries name pictures", id="id of another kind"),
         pytest.param([hit(score=None)], None, "expected a number as score", id="score nothing"),
-        pytest.param(
-            '[{"image_id": 1, "bbox": [1, 2, 3, 4], "score": NaN}]', None, "is not JSON", id="NaN score"
-        ),
+        pytest.param('[{"image_id": 1, "bbox": [1, 2, 3, 4], "score": NaN}]', None, "is not JSON", id="NaN score"),
         pytest.param([{"image_id": 1, "bbox": [1, 2, 3, 4]}], None, "1 of 1 detections have no score", id="no score"),
         pytest.param([hit(bbox=[1, 2, 3, -4])], None, "1 boxes have a negative width or height", id="negative"),
         pytest.param([hit(category_id=1), hit(category_id=2)], None, "name one by --detection-category", id="which?"),
