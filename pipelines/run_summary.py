@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from belisha.components.shared.splits import SPLIT_FILE
 from belisha.components.shared.verdict import DECISION_FILE, Verdict
 from belisha.pipelines.run_folder import RunFolder
 
@@ -22,6 +23,7 @@ class RunSummary:
         released: what the release step did, a sentence.
         accuracy: the validation's sentence.
         headline: the validation's figures by stable names.
+        notes: what the split and the comparison did that a reader must know, and what it costs.
         model_digest: of the candidate.
         model_dir: where its ONNX lies.
     """
@@ -32,13 +34,15 @@ class RunSummary:
     released: str
     accuracy: str
     headline: dict[str, float]
+    notes: tuple[str, ...]
     model_digest: str
     model_dir: Path
 
     @property
     def text(self) -> str:
-        """The three sentences that people want."""
-        return f"{self.accuracy}\n{self.decision}\n{self.released}"
+        """What people want to read: the notes, then accuracy, decision and release, a sentence each."""
+        notes = [f"note: {note}" for note in self.notes]
+        return "\n".join([*notes, self.accuracy, self.decision, self.released])
 
     def to_json(self) -> dict[str, Any]:
         """JSON values for programs."""
@@ -48,6 +52,7 @@ class RunSummary:
             "accuracy": self.accuracy,
             "decision": self.decision,
             "released": self.released,
+            "notes": list(self.notes),
             "metrics": self.headline,
             "model_digest": self.model_digest,
             "model": str(self.model_dir),
@@ -56,6 +61,7 @@ class RunSummary:
 
 def summarise(folder: RunFolder) -> RunSummary:
     """Read a finished run's outputs; raises ContractError when a step has left none."""
+    split = json.loads((folder.output("split-dataset", "split") / SPLIT_FILE).read_bytes())
     decision = json.loads((folder.output("compare-with-champion", "decision") / DECISION_FILE).read_bytes())
     evaluation = json.loads((folder.output("validate-model", "evaluation") / "metrics.json").read_bytes())
     return RunSummary(
@@ -65,6 +71,7 @@ def summarise(folder: RunFolder) -> RunSummary:
         released=folder.returned("release-model"),
         accuracy=evaluation["sentence"],
         headline=evaluation["headline"],
+        notes=(*split["notes"], *decision["warnings"]),
         model_digest=decision["model_digest"],
         model_dir=folder.output("train-detector", "model"),
     )
