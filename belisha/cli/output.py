@@ -13,7 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from belisha.components.shared.progress import ProgressEvent, ProgressSink, default_sink
 
-console = Console(highlight=False)
+# A pipe has no width: a table must not be broken at 80 columns there.
+_PIPE_COLUMNS = 200
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 error_console = Console(stderr=True, highlight=False)
 
 
