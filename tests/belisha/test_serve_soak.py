@@ -9,7 +9,7 @@ import pytest
 from belisha.components.shared.ledger import LedgerState
 from belisha.serving.load import Reply
 from bench.soak import Findings, Interval, check_splits, growth_mib, report
-from tests.serving_world import World, make_world
+from tests.serving_world import World
 
 BOX = {"x": 1.0, "y": 2.0, "width": 3.0, "height": 4.0, "score": 0.5}
 
