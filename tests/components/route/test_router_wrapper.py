@@ -193,18 +193,20 @@ def test_a_grpc_message_is_routed_too() -> None:
     assert done.stdout.split() == ["1", "v2"], done.stderr
 
 
+def workers_of(wrapper: Wrapper) -> list[int]:
+    """The processes below the wrapper that listen on its port."""
+    found = subprocess.run(["pgrep", "-P", str(wrapper.process.pid)], capture_output=True, text=True)
+    return [pid for pid in map(int, found.stdout.split()) if listens(pid, wrapper.http)]
+
+
 def test_killed_workers_take_no_count_with_them_and_the_folder_goes_at_the_end(tmp_path: Path) -> None:
     wrapper = Wrapper(tmp_path, {"children": "v1"}, workers=2, threads=2)
     try:
         client = Client(wrapper.http)
         for _ in range(50):
             client.child()
-        children = subprocess.run(
-            ["pgrep", "-P", str(wrapper.process.pid)], capture_output=True, text=True
-        ).stdout.split()
-        workers = [pid for pid in map(int, children) if listens(pid, wrapper.http)]
-        assert len(workers) == 2
-        for pid in workers:
+        wait_until(lambda: len(workers_of(wrapper)) == 2)  # the first answers before the second has been forked
+        for pid in workers_of(wrapper):
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: answers_route(wrapper.http))
         before = sum(wrapper.samples("belisha_router_routes_total").values())

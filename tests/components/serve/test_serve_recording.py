@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -106,8 +108,9 @@ def check_samples(storage: Path, rows: dict[str, dict[str, Any]]) -> None:
 
 
 def test_a_killed_predictor_leaves_no_half_shard_and_no_folder(served_model: Path, tmp_path: Path) -> None:
-    storage, temporary = tmp_path / "storage", tmp_path / "tmp"
-    temporary.mkdir()
+    storage = tmp_path / "storage"
+    # The wrapper puts a socket there, whose path may have 107 bytes at most: pytest's own folder can be too deep.
+    temporary = Path(tempfile.mkdtemp(prefix="belisha-test-"))
     arguments = ("--model-version", "v9", "--storage-uri", str(storage))
     environment = {"TMPDIR": str(temporary)}
     with predictor(served_model, tmp_path / "log", *arguments, environment=environment) as running:
@@ -134,6 +137,7 @@ def test_a_killed_predictor_leaves_no_half_shard_and_no_folder(served_model: Pat
             for process in family:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
+            shutil.rmtree(temporary, ignore_errors=True)
     assert {row["request_id"] for row in logged(storage)} >= set(answered)
 
 
