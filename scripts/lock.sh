@@ -7,6 +7,6 @@ lock() {
   "$uv" pip compile "$@" --python-version 3.11 --python-platform linux \
     --generate-hashes --no-emit-index-url --no-header --quiet
 }
-lock pyproject.toml requirements/build.in --extra pipelines --extra train --extra gateway --extra dev \
+lock pyproject.toml requirements/build.in --extra pipelines --extra train --extra gateway --extra cluster --extra dev \
   --override requirements/overrides.txt --output-file requirements/local.txt
 lock requirements/serve.in --output-file requirements/serve.txt

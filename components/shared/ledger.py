@@ -43,6 +43,11 @@ class Action(enum.StrEnum):
     TRAFFIC = "traffic"
     REFUSE = "refuse"
     TEST_LOOK = "test-look"
+    DRIFT = "drift"
+    REVIEW = "review"
+    RETRAIN = "retrain"
+    EXPERIMENT = "experiment"
+    APPLY = "apply"
 
 
 @dataclass(frozen=True, slots=True)

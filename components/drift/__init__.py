@@ -1,0 +1,1 @@
+"""Drift: tells whether production pictures still look like those the champion was made for."""

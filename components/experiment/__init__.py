@@ -1,0 +1,1 @@
+"""Experiment: judges challenger against champion while both serve, and moves the share step by step."""

@@ -1,0 +1,1 @@
+"""Retrain: what a drift alert or the calendar does, exactly once a cause, within a budget."""
