@@ -62,7 +62,7 @@ def test_pushes_its_group_whole() -> None:
 
 
 def test_an_absent_pushgateway_is_named() -> None:
-    with pytest.raises(StorageError, match="the Pushgateway .* did not take"):
+    with pytest.raises(StorageError, match=r"the Pushgateway .* did not take"):
         LoopMetrics(Job.DRIFT).push("http://127.0.0.1:9")
 
 
