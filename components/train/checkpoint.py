@@ -113,12 +113,30 @@ def save_finished(store: ObjectStore, model_dir: Path) -> None:
 
 
 def restore_finished(store: ObjectStore, model_dir: Path) -> bool:
-    """Unpack a finished artifact into `model_dir`; False when there is none."""
+    """Unpack a finished artifact into `model_dir`; False when there is none. Raises ContractError when it is damaged."""
     if not store.exists(FINISHED_KEY):
         return False
-    with (
-        tarfile.open(fileobj=io.BytesIO(store.read(FINISHED_KEY)), mode="r") as archive,
-        directory_aside(model_dir) as aside,
-    ):
-        archive.extractall(aside, filter="data")
+    try:
+        with (
+            tarfile.open(fileobj=io.BytesIO(store.read(FINISHED_KEY)), mode="r") as archive,
+            directory_aside(model_dir) as aside,
+        ):
+            for member in archive:
+                _unpack(archive, member, aside)
+    except tarfile.TarError as error:
+        raise ContractError(
+            f"the finished training {store.uri}/{FINISHED_KEY} is damaged ({error}): delete it to train again"
+        ) from None
     return True
+
+
+def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Write one file below `folder`; links and paths that lead out are refused, as `filter="data"` of newer Pythons does."""
+    path = folder / member.name
+    if member.isdir():
+        return
+    content = archive.extractfile(member) if member.isfile() else None
+    if content is None or not path.resolve().is_relative_to(folder.resolve()):
+        raise tarfile.TarError(f"{member.name!r} is no file inside it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.read())

@@ -23,11 +23,12 @@ _INTEGRATIONS = ("sync", "mlflow", "clearml", "comet", "dvc", "raytune", "neptun
 
 
 def prepare() -> None:
-    """Set every switch and turn ultralytics' integrations off; harmless to call again."""
+    """Set every switch, turn ultralytics' integrations off and its patch of Pillow back; harmless to call again."""
     os.environ.update(_SWITCHES)
     if "YOLO_CONFIG_DIR" not in os.environ:
         os.environ["YOLO_CONFIG_DIR"] = str(_config_folder())
     _turn_integrations_off()
+    _give_pillow_back()
 
 
 def _config_folder() -> Path:
@@ -50,6 +51,14 @@ def _turn_integrations_off() -> None:
     wanted = {name: False for name in _INTEGRATIONS if settings.get(name)}
     if wanted:
         settings.update(wanted)
+
+
+def _give_pillow_back() -> None:
+    """Ultralytics puts an `open` of its own into Pillow, which wants to install packages when a file is no picture."""
+    from PIL import Image
+    from ultralytics.utils import patches
+
+    Image.open = patches._image_open
 
 
 def loaded_early() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from belisha.components.shared.errors import BelishaError, DigestError, InputError, NoDataError, TrainingError
+from belisha.components.shared.errors import (
+    BelishaError,
+    ContractError,
+    DigestError,
+    InputError,
+    NoDataError,
+    TrainingError,
+)
 from belisha.components.shared.manifest import Box, Picture, read_pictures
 from belisha.components.shared.progress import silent
-from belisha.components.train import TrainSettings
+from belisha.components.shared.storage import open_store
+from belisha.components.train import TrainSettings, checkpoint, environment
 from belisha.components.train.failures import in_one_sentence
 from belisha.components.train.job import Job
 from belisha.components.train.layout import TrainPicture, ignored_ratio, lay_out, paint_ignored, read_index
@@ -271,3 +280,47 @@ def test_boxes_too_small_to_learn_are_no_data(job: Job) -> None:
     assert job.train_index.read_text() != text
     with pytest.raises(NoDataError, match="px"):
         overfit_check(job, arguments_of(job), silent)
+
+
+def test_a_finished_training_comes_back_whole(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    (model / "reference").mkdir(parents=True)
+    (model / "model.onnx").write_bytes(b"onnx")
+    (model / "reference/rows.parquet").write_bytes(b"rows")
+    store = open_store(tmp_path.as_uri() + "/state")
+    checkpoint.save_finished(store, model)
+
+    assert checkpoint.restore_finished(store, tmp_path / "again")
+    assert (tmp_path / "again/model.onnx").read_bytes() == b"onnx"
+    assert (tmp_path / "again/reference/rows.parquet").read_bytes() == b"rows"
+
+
+def link_to_passwords() -> tarfile.TarInfo:
+    link = tarfile.TarInfo("model.onnx")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    return link
+
+
+@pytest.mark.parametrize(
+    "member",
+    [tarfile.TarInfo("../outside"), tarfile.TarInfo("/outside"), link_to_passwords()],
+    ids=["up", "root", "link"],
+)
+def test_a_finished_training_that_leads_out_is_refused(member: tarfile.TarInfo, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(member)
+    store = open_store(tmp_path.as_uri() + "/state")
+    store.write(checkpoint.FINISHED_KEY, buffer.getvalue())
+
+    with pytest.raises(ContractError, match="is damaged"):
+        checkpoint.restore_finished(store, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    assert not (tmp_path / "outside").exists()
+
+
+def test_pillow_is_itself_again_after_ultralytics_was_imported() -> None:
+    environment.prepare()
+
+    with pytest.raises(Image.UnidentifiedImageError):
+        Image.open(io.BytesIO(b"no picture at all"))
