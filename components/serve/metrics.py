@@ -51,6 +51,14 @@ class Stage(enum.StrEnum):
     TOTAL = "total"
 
 
+class Load(enum.StrEnum):
+    """What came of loading the model."""
+
+    READY = "ready"
+    GOLDEN_MISMATCH = "golden_mismatch"
+    FAILED = "failed"
+
+
 class Dropped(enum.StrEnum):
     """Why a row is missing in the request log."""
 
@@ -110,6 +118,13 @@ class PredictorMetrics:
         self._declare_background()
         info = self._gauge("belisha_model_info", "1 for the runtime that runs the model.", ("runtime",), "max")
         self._runtimes = {runtime: info.labels(*self._values, runtime) for runtime in RUNTIMES}
+        load = self._gauge(
+            "belisha_model_load",
+            "1 for what came of loading the model: golden_mismatch and failed never serve.",
+            ("result",),
+            "max",
+        )
+        self._load = {result: load.labels(*self._values, result.value) for result in Load}
 
     def _declare_requests(self) -> None:
         total = self._counter(
@@ -188,6 +203,12 @@ class PredictorMetrics:
     def serves(self, runtime: str) -> None:
         """Say which of `RUNTIMES` runs the model in this process."""
         self._runtimes.get(runtime, self._runtimes["other"]).set(1)
+        self.load(Load.READY)
+
+    def load(self, result: Load) -> None:
+        """Say what came of loading the model in this process."""
+        for known, gauge in self._load.items():
+            gauge.set(int(known is result))
 
     def observe(
         self,

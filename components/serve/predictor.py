@@ -62,6 +62,7 @@ class PedestrianDetector:
         self.service = PictureService(
             ServiceSettings(Path(model_dir), model_version, role, runtime, threads, concurrency, limits),
             on_ready=recorder.metrics.serves,
+            on_refused=recorder.refused_to_load,
         )
         self._passthrough = os.environ.get("PAYLOAD_PASSTHROUGH", "").lower() in ("true", "1", "yes", "on")
 

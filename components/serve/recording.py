@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from belisha.components.serve.answer import Answer
-from belisha.components.serve.metrics import Identity, Outcome, PredictorMetrics, Stage
+from belisha.components.serve.metrics import Identity, Load, Outcome, PredictorMetrics, Stage
+from belisha.components.serve.process_resources import ProcessResources
 from belisha.components.serve.request_log_writer import LogSettings, RequestLogWriter
 from belisha.components.serve.sampling import PictureSampler, SamplingSettings
 from belisha.components.shared.errors import InputError
 from belisha.components.shared.files import sha256_hex
+from belisha.components.shared.golden import GoldenMismatchError
 from belisha.components.shared.metrics_server import DEFAULT_METRICS_PORT, metrics_address, serve_metrics
 from belisha.components.shared.picture_statistics import PictureStatistics, picture_statistics
 from belisha.components.shared.process_metrics import temporary_metrics_folder
@@ -118,6 +120,10 @@ class Recorder:
         """A request got no boxes."""
         self.metrics.observe(outcome, shadow=shadow)
 
+    def refused_to_load(self, error: Exception) -> None:
+        """This process cannot serve the model."""
+        self.metrics.load(Load.GOLDEN_MISMATCH if isinstance(error, GoldenMismatchError) else Load.FAILED)
+
     def close(self) -> None:
         """Write what is still held, within the bounds of the settings."""
         if self._sampler is not None:
@@ -128,7 +134,12 @@ class Recorder:
     def serve_metrics(self) -> None:
         """Answer scrapes until the parent process is gone: Seldon's `custom_service`, a process of its own."""
         host, port = self._settings.metrics_address
-        serve_metrics(self.metrics.page().exposition, host, port, self._folder if self._temporary else None)
+        counted, used = self.metrics.page(), ProcessResources(self._settings.identity)
+
+        def page() -> bytes:
+            return counted.exposition() + used.exposition()
+
+        serve_metrics(page, host, port, self._folder if self._temporary else None)
 
 
 def row_of(answer: Answer, scores: tuple[float, ...], statistics: PictureStatistics) -> PredictionRow:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from belisha.components.shared.detector import OnnxDetector
 from belisha.components.shared.errors import BelishaError, ContractError, InputError
-from belisha.components.shared.golden import GoldenCheck, check_golden, read_golden
+from belisha.components.shared.golden import GoldenCheck, GoldenMismatchError, check_golden, read_golden
 from belisha.components.shared.runtimes import ONNX_RUNTIME, OPENVINO, gpu_providers
 
 AUTO = "auto"
@@ -65,6 +65,7 @@ def choose_runtime(folder: Path, wanted: str, *, threads: int, concurrency: int)
     names = (ONNX_RUNTIME, OPENVINO) if wanted == AUTO else (wanted,)
     proven: dict[str, tuple[OnnxDetector, GoldenCheck]] = {}
     refused: dict[str, str] = {}
+    kind: type[ContractError] = ContractError
     for name in names:
         try:
             proven[name] = _proven(folder, name, threads, concurrency)
@@ -74,18 +75,19 @@ def choose_runtime(folder: Path, wanted: str, *, threads: int, concurrency: int)
             if len(names) == 1:
                 raise
             refused[name] = str(error)
+            kind = GoldenMismatchError if isinstance(error, GoldenMismatchError) else kind
             proven.pop(name, None)
     if not proven:
-        raise ContractError("no runtime serves this model: " + "; ".join(refused.values()))
+        raise kind("no runtime serves this model: " + "; ".join(refused.values()))
     return _best(folder, proven, refused, concurrency)
 
 
 def _proven(folder: Path, name: str, threads: int, concurrency: int) -> tuple[OnnxDetector, GoldenCheck]:
-    """A detector that gave the stored boxes; raises ContractError with the numbers when it did not."""
+    """A detector that gave the stored boxes; raises GoldenMismatchError with the numbers when it did not."""
     detector = OnnxDetector(folder, threads=threads, runtime=name, concurrency=concurrency, providers=gpu_providers())
     check = check_golden(folder, detector)
     if not check.passed:
-        raise ContractError(
+        raise GoldenMismatchError(
             f"the model is not served on {name}: {check.sentence}; release it again or use another runtime"
         )
     return detector, check

@@ -61,10 +61,12 @@ class PictureService:
     Attributes:
         settings: what is served and how.
         on_ready: told the runtime's name just before the first answer.
+        on_refused: told why the model does not serve.
     """
 
     settings: ServiceSettings
     on_ready: Callable[[str], None] = lambda _runtime: None
+    on_refused: Callable[[Exception], None] = lambda _error: None
     _reason: str = "the model has not been loaded yet: try again in some seconds"
     _choice: RuntimeChoice | None = None
     _places: threading.BoundedSemaphore = field(init=False)
@@ -94,10 +96,12 @@ class PictureService:
         except BelishaError as error:
             self._reason = f"model {settings.model_version} is not served: {error}"
             logger.error("%s", self._reason)
+            self.on_refused(error)
         except Exception as error:  # whatever a runtime raises must not look like an endless start
             kind = type(error).__name__
             self._reason = f"model {settings.model_version} is not served: loading failed ({kind}), the log says where"
             logger.exception("loading failed")
+            self.on_refused(error)
 
     @property
     def choice(self) -> RuntimeChoice:

@@ -26,6 +26,10 @@ TOLERANCE_SCORE = 0.01
 _SAME_BOX_IOU = 0.5
 
 
+class GoldenMismatchError(ContractError):
+    """A model does not find on its golden pictures what its builder saw: it must not serve."""
+
+
 @dataclass(frozen=True, slots=True)
 class GoldenPicture:
     """A picture and what the model found on it."""

@@ -81,7 +81,7 @@ class Forwarder:
 
     async def attempt(self, upstream: Upstream, call: Call, *, drawn: bool, shadow: bool = False) -> Answer:
         """Send a call to one predictor; raises PredictorFailedError when it cannot be reached, breaks off or answers 5xx."""
-        role = upstream.target.role
+        version, role = upstream.target.version, upstream.target.role
         headers = {**call.headers, answers.ROLE: role, answers.DRAWN: str(int(drawn))}
         if shadow:
             headers[answers.SHADOW] = "1"
@@ -89,10 +89,14 @@ class Forwarder:
         begin = time.perf_counter()
         try:
             answer = await self._post(upstream, call.body, headers)
+        except PredictorFailedError as failure:
+            if not shadow:
+                self._metrics.failures.labels(version, role, failure.reason).inc()
+            raise
         finally:
             upstream.in_flight -= 1
         if not shadow:
-            self._metrics.seconds.labels(role, "predictor").observe(time.perf_counter() - begin)
+            self._metrics.seconds.labels(version, role, "predictor").observe(time.perf_counter() - begin)
         upstream.note_answer()
         return answer
 

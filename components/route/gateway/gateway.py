@@ -221,7 +221,7 @@ class Gateway:
         target, answer = served.upstream.target, served.answer
         outcome = "answered" if answer.status < 400 else "client_error"
         self.metrics.requests.labels(target.version, target.role, outcome).inc()
-        self.metrics.seconds.labels(target.role, "total").observe(seconds)
+        self.metrics.seconds.labels(target.version, target.role, "total").observe(seconds)
         if served.drawn:
             served.upstream.drawn += 1
             self.metrics.drawn.labels(target.version, target.role).inc()

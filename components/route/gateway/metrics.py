@@ -20,13 +20,14 @@ class GatewayMetrics:
         of_model = ["model_version", "role"]
         self.requests = self._counter("requests", "Requests by who answered and how it ended.", [*of_model, "outcome"])
         self.drawn = self._counter("drawn", "Answers that the experiment's dice gave to a model.", of_model)
+        self.failures = self._counter("failures", "Attempts at a predictor that failed.", [*of_model, "reason"])
         self.retries = self._counter("retries", "Attempts that failed and were made again elsewhere.", ["reason"])
         self.shed = self._counter("shed", "Requests that were refused because too much was under way.", ["reason"])
         self.shadows = self._counter("shadows", "Shadow requests by outcome.", ["outcome"])
         self.seconds = Histogram(
             "belisha_gateway_seconds",
             "Seconds from a request's last byte to its answer: in all, and of that in the predictor.",
-            ["role", "stage"],
+            [*of_model, "stage"],
             registry=self.registry,
             buckets=_BUCKETS_SECONDS,
         )

@@ -277,6 +277,10 @@ def test_a_predictor_without_a_proven_model_answers_503(tmp_path: Path) -> None:
         refused = running.post(PICTURE)
         assert (refused.status, refused.json["error"]) == (503, health.json["error"])
         assert refused.headers["Retry-After"]
+        page = urllib.request.urlopen(f"http://127.0.0.1:{running.metrics_port}/metrics").read().decode()
+        loads = [line for line in page.splitlines() if line.startswith("belisha_model_load{") and line.endswith(" 1.0")]
+        assert len(loads) == 1
+        assert 'result="golden_mismatch"' in loads[0]
 
 
 def test_seldons_own_way_to_hand_over_parameters(tmp_path: Path, served_model: Path) -> None:

@@ -84,7 +84,10 @@ def test_a_failed_challenger_is_answered_by_the_champion(trouble: str) -> None:
         reply = await front.ask(b"v2 " + trouble.encode())
         assert (reply.status, reply.version) == (200, "v1")
         assert reply.headers["X-Belisha-Drawn"] == (await front.seen(0))[-1]["X-Belisha-Drawn"] == "0"
-        assert b"belisha_gateway_retries_total" in (await front.get("/metrics")).body
+        page = (await front.get("/metrics")).body.decode()
+        assert "belisha_gateway_retries_total" in page
+        failed = 'belisha_gateway_failures_total{model_version="v2",reason='
+        assert [line.split()[-1] for line in page.splitlines() if line.startswith(failed)] == ["1.0"]
 
     through_gateway(scenario, challenger=1.0, settings=settings(request_seconds=0.5))
 
