@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$1/belisha
 rm -rf "$target" && mkdir -p "$target"
-for entry in "$PWD"/belisha/* "$PWD/components" "$PWD/pipelines"; do ln -s "$entry" "$target/"; done
+for entry in "$PWD"/belisha/* "$PWD/components" "$PWD/monitoring" "$PWD/pipelines"; do ln -s "$entry" "$target/"; done

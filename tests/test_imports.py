@@ -15,7 +15,9 @@ TRAIN_ONLY = {"torch", "ultralytics", "onnxslim"}
 
 
 def sources() -> list[Path]:
-    return sorted(path for top in ("belisha", "components", "pipelines") for path in (ROOT / top).rglob("*.py"))
+    return sorted(
+        path for top in ("belisha", "components", "monitoring", "pipelines") for path in (ROOT / top).rglob("*.py")
+    )
 
 
 def module_of(path: Path) -> str:
@@ -53,8 +55,9 @@ def layer(module: str) -> str:
 
 # `belisha.serving` joins components into running servers as `belisha.pipelines` joins them into runs.
 ALLOWED = {
-    "belisha.cli": ("belisha.cli", "belisha.pipelines", "belisha.serving", "belisha.components"),
+    "belisha.cli": ("belisha.cli", "belisha.monitoring", "belisha.pipelines", "belisha.serving", "belisha.components"),
     "belisha.pipelines": ("belisha.pipelines", "belisha.components"),
+    "belisha.monitoring": ("belisha.monitoring", "belisha.serving", "belisha.components"),
     "belisha.serving": ("belisha.serving", "belisha.pipelines", "belisha.components"),
 }
 

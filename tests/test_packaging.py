@@ -40,9 +40,12 @@ def test_top_level_is_belisha_alone(wheel_names: list[str]) -> None:
 
 def test_every_module_and_resource_is_in_the_wheel(wheel_names: list[str]) -> None:
     expected = set()
-    for folder in ("belisha", "components", "pipelines"):
+    for folder in ("belisha", "components", "monitoring", "pipelines"):
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix in {".py", ".html", ".css", ".yaml", ".typed"} and "__pycache__" not in path.parts:
+            if (
+                path.suffix in {".py", ".html", ".css", ".js", ".json", ".yaml", ".typed"}
+                and "__pycache__" not in path.parts
+            ):
                 inside = path.relative_to(ROOT)
                 expected.add(str(inside if folder == "belisha" else Path("belisha") / inside))
     assert expected <= set(wheel_names)
@@ -51,7 +54,7 @@ def test_every_module_and_resource_is_in_the_wheel(wheel_names: list[str]) -> No
 def test_every_package_folder_is_listed() -> None:
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     found = set()
-    for folder in ("belisha", "components", "pipelines"):
+    for folder in ("belisha", "components", "monitoring", "pipelines"):
         for init in (ROOT / folder).rglob("__init__.py"):
             dotted = ".".join(init.parent.relative_to(ROOT).parts)
             found.add(dotted if folder == "belisha" else f"belisha.{dotted}")

@@ -1,0 +1,1 @@
+"""Four dashboards for Grafana, as code, and the JSON that the code generates."""
