@@ -50,6 +50,12 @@ class AlreadyExistsError(StorageError):
     """A create-only write met an object of that key: somebody else was first."""
 
 
+class ClusterError(BelishaError):
+    """The Kubernetes API server could not be reached or is not able now; trying again may help."""
+
+    exit_code = EXIT_RETRY
+
+
 class NoDataError(BelishaError):
     """There is nothing to compute on; which is never a pass."""
 
