@@ -103,7 +103,7 @@ def training_pipeline(
         split_salt: Changing it gives another assignment of groups to parts.
         train_weights_uri: Weights to start from; empty: from scratch.
         train_architecture: Network to build when training from scratch.
-        train_epochs: Passes over the training part at most.
+        train_epochs: Passes over the training part at most; 0 takes the given weights as they are.
         train_image_size: Side of the network's square input in pixels.
         train_batch: Pictures a step.
         train_learning_rate: Initial learning rate of AdamW; 0: 0.002 from scratch, 0.0002 from weights.

@@ -33,7 +33,7 @@ class TrainSettings:
         weights_sha256: what that file's digest must be; empty takes any and records what was found.
         architecture: model description bundled with ultralytics, e.g. `yolo11n.yaml`, or a path to one of your own; the
             letter before `.yaml` is the width (n, s, m, l, x). With weights their own architecture is used.
-        epochs: most epochs.
+        epochs: most epochs; 0 takes the weights as they are: the single-class model is exported and described untrained.
         image_size_px: side of the square input, rounded up to a multiple of 32.
         batch: pictures a step, over all GPUs together.
         learning_rate: of the first epoch; None chooses by the start: 0.002 from scratch, 0.0002 from weights.
@@ -130,7 +130,7 @@ class TrainSettings:
 
 def _check(settings: TrainSettings) -> None:
     for name, low, high in (
-        ("epochs", 1, 100_000),
+        ("epochs", 0, 100_000),
         ("image_size_px", _STRIDE_PX, 4096),
         ("batch", 1, 4096),
         ("patience", 0, 100_000),
@@ -150,6 +150,10 @@ def _check(settings: TrainSettings) -> None:
         value = getattr(settings, name)
         if not low <= value <= high:
             raise InputError(f"training setting {name} is {value}: expected {low} to {high}")
+    if settings.from_scratch and not settings.epochs:
+        raise InputError(
+            "training setting epochs is 0 and there are no weights to take as they are: give weights or epochs"
+        )
     rate = settings.learning_rate
     if rate is None or not math.isfinite(rate) or not 0 < rate <= 1:
         raise InputError(f"training setting learning_rate is {rate}: expected a number above 0 and at most 1")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
-from belisha.components.shared.files import write_json
+from belisha.components.shared.kfp_artifacts import log_numbers, publish_report
 from belisha.components.shared.progress import default_sink
 from belisha.components.train.settings import DEFAULT_ARCHITECTURE, TrainSettings
 from belisha.components.train.train import REPORT_FILE, train
@@ -21,14 +20,11 @@ def run_step(
     summary = train(
         Path(dataset.path), Path(split.path), model_dir, TrainSettings(**settings), storage_uri, default_sink()
     )
-    Path(report.path).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(model_dir / REPORT_FILE, report.path)
+    publish_report(model_dir / REPORT_FILE, report)
     model.metadata.update(
         model_digest=summary.model_digest,
         weights_digest=summary.weights_digest,
         weights_uri=summary.weights_uri,
         weights_origin=summary.weights_origin,
     )
-    for name, value in summary.metrics.items():
-        metrics.log_metric(name, value)
-    write_json(Path(metrics.path), summary.metrics)
+    log_numbers(metrics, summary.metrics)

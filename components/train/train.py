@@ -163,7 +163,7 @@ def _trained(job: Job, progress: ProgressSink) -> Any:
         return state
     use_threads(job.settings.threads)
     arguments = arguments_of(job)
-    if state is None and job.settings.overfit_steps:
+    if state is None and job.settings.epochs and job.settings.overfit_steps:
         job.overfit_file.write_bytes(canonical_json(overfit_check(job, arguments, progress).to_json()))
     trainer = BelishaTrainer(overrides=arguments)
     trainer.progress = progress

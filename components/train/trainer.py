@@ -44,7 +44,7 @@ def arguments_of(job: Job) -> dict[str, Any]:
         "name": "run",
         "exist_ok": True,
         "pretrained": False,
-        "epochs": settings.epochs,
+        "epochs": max(settings.epochs, 1),  # ultralytics knows no 0; see _NoEpochWantedError
         "imgsz": settings.image_size_px,
         "batch": settings.batch,
         "nbs": settings.batch,
@@ -67,6 +67,10 @@ def arguments_of(job: Job) -> dict[str, Any]:
         "plots": False,
         "verbose": False,
     }
+
+
+class _NoEpochWantedError(Exception):
+    """Ends ultralytics' loop before its first epoch, when none is wanted."""
 
 
 def use_threads(threads: int) -> None:
@@ -226,6 +230,9 @@ class BelishaTrainer(DetectionTrainer):  # type: ignore[misc]
         self._note = self._note_of(self._history[-1]) if self._history else ""
         if self.start_epoch == 0 and not self.job.settings.from_scratch:
             self._validate_start()
+        if not self.job.settings.epochs:
+            save_state(open_store(self.job.checkpoint_uri), self._state(finished=True))
+            raise _NoEpochWantedError
 
     def _validate_start(self) -> None:
         """Judge the given weights as they are: training may improve on them but never lose to them on validation."""
@@ -293,6 +300,8 @@ class BelishaTrainer(DetectionTrainer):  # type: ignore[misc]
         """Train, here or on several GPUs; every failure becomes one sentence."""
         try:
             super().train()
+        except _NoEpochWantedError:
+            return
         except Exception as error:
             failure = in_one_sentence(error, self.job)
             if LOCAL_RANK != -1:

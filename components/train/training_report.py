@@ -49,8 +49,10 @@ class ReportFacts:
 def write_training_report(path: Path, facts: ReportFacts) -> None:
     """Write `report.html`."""
     best = next((row for row in facts.history if row["epoch"] == facts.best_epoch), {})
+    done = int(facts.history[-1]["epoch"])
+    what = f"Best epoch {facts.best_epoch} of {done}" if done else "The weights as they were given"
     lead = (
-        f"Best epoch {facts.best_epoch} of {int(facts.history[-1]['epoch'])}: validation AP50 {best.get('val_ap50', 0):.3f}, "
+        f"{what}: validation AP50 {best.get('val_ap50', 0):.3f}, "
         f"AP50-95 {best.get('val_ap50_95', 0):.3f} (ultralytics' own measure; the evaluation step measures by COCO's rules). "
         f"Started {facts.start}. Training took {facts.seconds:.0f} s."
     )

@@ -46,7 +46,9 @@ def _run(
     images: Annotated[str, typer.Option(help="Where the pictures lie when they are not beside the labels.")] = "",
     class_map: Annotated[list[str] | None, typer.Option("--map", help="CLASS=pedestrian, ignore or drop.")] = None,
     split: Annotated[str, typer.Option(help="Shares of train/val/test in percent.")] = "80/10/10",
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training part at most.", min=1)] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training part at most; 0 takes the weights as they are.", min=0)
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the network's input in pixels.", min=32)] = None,
     batch: Annotated[int | None, typer.Option(help="Pictures a step.", min=1)] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Initial learning rate.", min=0.0)] = None,

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
         architecture: Annotated[
             str, typer.Option(help="Model description for training from scratch.")
         ] = "yolo11n.yaml",
-        epochs: Annotated[int, typer.Option(help="Most epochs.")] = 30,
+        epochs: Annotated[int, typer.Option(help="Most epochs; 0 takes the weights as they are.")] = 30,
         image_size: Annotated[int, typer.Option(help="Side of the square input in pixels.")] = 640,
         batch: Annotated[int, typer.Option(help="Pictures a step, over all GPUs together.")] = 16,
         learning_rate: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 
 from belisha.components.shared.golden import check_golden
 from belisha.components.shared.model_artifact import read_model_info
+from belisha.components.shared.progress import silent
+from belisha.components.train import TrainSettings
 from belisha.components.train.component import train_detector
+from belisha.components.train.train import train
 
 
 class Metrics(SimpleNamespace):
@@ -59,3 +63,19 @@ def test_step_writes_a_whole_model(data: tuple[Path, Path, str], tiny_model: str
     assert report.count("data:image/svg") == 3
     assert json.loads(Path(metrics.path).read_text()) == metrics.metadata
     assert artifacts["model"].metadata["weights_digest"] == info.training["weights_digest"]
+
+
+@pytest.mark.training
+def test_no_epoch_exports_the_weights_as_they_are(
+    data: tuple[Path, Path, str], tiny_model: str, tmp_path: Path
+) -> None:
+    dataset, split, storage = data
+    small = TrainSettings(architecture=tiny_model, image_size_px=96, batch=4, workers=0, overfit_steps=0)
+    first = train(dataset, split, tmp_path / "first", replace(small, epochs=1), storage, silent)
+    untouched = replace(small, epochs=0, weights_uri=first.weights_uri)
+    second = train(dataset, split, tmp_path / "second", untouched, storage, silent)
+
+    assert (second.epochs, second.best_epoch) == (0, 0)
+    assert second.weights_digest == first.weights_digest
+    assert "weights as they were given" in (tmp_path / "second/report.html").read_text()
+    assert train(dataset, split, tmp_path / "again", untouched, storage, silent).reused
