@@ -44,8 +44,7 @@ def serve_metrics(exposition: Callable[[], bytes], host: str, port: int, tempora
         port: to listen on.
         temporary_folder: removed when the parent is gone, for a killed parent cannot.
     """
-    server = ThreadingHTTPServer((host, port), _handler(exposition))
-    server.daemon_threads = True
+    server = metrics_http_server(exposition, host, port)
     parent = os.getppid()
     threading.Thread(target=_end_with, args=(parent, server), daemon=True).start()
     # Ctrl-C reaches the whole group: the workers that still drain count on until the parent ends this process.
@@ -57,6 +56,13 @@ def serve_metrics(exposition: Callable[[], bytes], host: str, port: int, tempora
         server.server_close()
         if temporary_folder is not None and os.getppid() != parent:
             shutil.rmtree(temporary_folder, ignore_errors=True)
+
+
+def metrics_http_server(exposition: Callable[[], bytes], host: str, port: int) -> ThreadingHTTPServer:
+    """A server of the page that listens already and is to be run; raises OSError when the address cannot be had."""
+    server = ThreadingHTTPServer((host, port), _handler(exposition))
+    server.daemon_threads = True
+    return server
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
