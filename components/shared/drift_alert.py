@@ -147,7 +147,7 @@ def alert_of(record: Record) -> DriftAlert:
                 f"drift record {record.number} of the ledger is of a newer version: use a newer belisha"
             )
         value.pop("cause_id")
-        times = {name: datetime.fromisoformat(value.pop(name)) for name in _TIMES}
+        times: dict[str, Any] = {name: datetime.fromisoformat(value.pop(name)) for name in _TIMES}
         strata = tuple(_stratum_of(one) for one in value.pop("strata"))
         features = tuple(DriftedFeature(**one) for one in value.pop("features"))
         return DriftAlert(strata=strata, features=features, **times, **value)
@@ -167,5 +167,5 @@ def drift_alerts(records: Iterable[Record], deployment_name: str | None = None) 
 
 
 def _stratum_of(value: dict[str, Any]) -> DriftedStratum:
-    times = {name: datetime.fromisoformat(value[name]) for name in ("begin", "end")}
+    times: dict[str, Any] = {name: datetime.fromisoformat(value[name]) for name in ("begin", "end")}
     return DriftedStratum(**{**value, **times})
