@@ -19,7 +19,7 @@ from belisha.components.acquire.options import AcquireOptions
 from belisha.components.shared.progress import silent
 from bench.table import BenchRow
 
-_PICTURES, _REPETITIONS = 400, 3
+_PICTURES, _REPETITIONS = 1000, 3
 _WIDTH, _HEIGHT = 1280, 720
 _BOUND = 0.8
 
