@@ -56,6 +56,12 @@ class ClusterError(BelishaError):
     exit_code = EXIT_RETRY
 
 
+class ConflictError(BelishaError):
+    """Somebody else changed what a decision stood on; nothing was written, and looking again may well decide anew."""
+
+    exit_code = EXIT_RETRY
+
+
 class NoDataError(BelishaError):
     """There is nothing to compute on; which is never a pass."""
 
