@@ -60,6 +60,7 @@ def _budget(settings: MonitoringSettings, name: str, series: str, slo_ratio: flo
         TRAFFIC_ABSENT,
         pair.for_seconds,
         5 * MINUTE,
+        {"window": long},
     )
 
 
@@ -68,6 +69,7 @@ def _challenger(settings: MonitoringSettings) -> list[Alert]:
     enough = f"min by ({BY_DEPLOYMENT}) (ab:requests:rate{compare}) * {settings.seconds(COMPARE_WINDOW)}"
     p95 = 'max by (%s) (ab:latency_seconds:p95{role="%s"})'
     challenger, champion = p95 % (BY_VERSION, "challenger"), p95 % (BY_DEPLOYMENT, "champion")
+    above = f"> on ({BY_DEPLOYMENT}) group_left ()"
     enough_short = f"min by ({BY_DEPLOYMENT}) (ab:requests:rate5m) * {settings.seconds(5 * MINUTE)}"
     return [
         Alert(
@@ -88,8 +90,8 @@ def _challenger(settings: MonitoringSettings) -> list[Alert]:
         Alert(
             "BelishaChallengerSlower",
             f"""
-            {challenger} > on ({BY_DEPLOYMENT}) group_left () {settings.worse_latency_factor:g} * {champion}
-            and on ({BY_DEPLOYMENT}) {challenger} > on ({BY_DEPLOYMENT}) group_left () {champion} + {settings.worse_latency_seconds:g}
+            {challenger} {above} {settings.worse_latency_factor:g} * {champion}
+            and {challenger} {above} {champion} + {settings.worse_latency_seconds:g}
             and on ({BY_DEPLOYMENT}) {enough_short} >= {settings.least_requests}
             """,
             "warning",
