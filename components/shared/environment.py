@@ -42,6 +42,7 @@ VARIABLES = (
     Variable("BELISHA_LISTEN_HOST", "every interface", "Address on which a predictor's servers listen."),
     Variable("BELISHA_METRICS_FOLDER", "a temporary folder", "Where a predictor's processes keep their common counters."),
     Variable("BELISHA_METRICS_PORT", "`6001`", "Port of a predictor's metrics."),
+    Variable("BELISHA_NAMESPACE", "none", "Kubernetes namespace, as a label of what the loop's jobs push."),
     Variable("BELISHA_PROGRESS_FILE", "none", "File that pipeline steps append progress to; `belisha run` sets it."),
     Variable("BELISHA_PUSHGATEWAY", "none", "Address of a Prometheus Pushgateway that takes the metrics of the loop's jobs."),
     Variable("BELISHA_READ_SECONDS", "`20`", "How long a client may take to deliver a request to a predictor."),

@@ -1,8 +1,9 @@
 """What the loop's jobs tell Prometheus: every such metric declared in one place, and the push that delivers it.
 
-A job that ends before anybody can scrape it pushes to a Pushgateway; each job has a group of its own there
-(`job`, `deployment_name`), which every push replaces whole, so a stratum that is gone leaves no series behind. All are gauges:
-a job counts nothing across its runs, for the ledger does. A camera or a feature is a label, a request or a picture never.
+A job that ends before anybody can scrape it pushes to a Pushgateway; each job has a group of its own there (`job`,
+`deployment_name`, and `namespace` where BELISHA_NAMESPACE says it), which every push replaces whole, so a stratum that is gone
+leaves no series behind. All are gauges: a job counts nothing across its runs, for the ledger does. A camera or a feature is a
+label, a request or a picture never.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from prometheus_client.exposition import push_to_gateway
 from belisha.components.shared.errors import StorageError
 
 PUSHGATEWAY_VARIABLE = "BELISHA_PUSHGATEWAY"
+NAMESPACE_VARIABLE = "BELISHA_NAMESPACE"
 _PUSH_SECONDS = 10.0
 
 
@@ -121,13 +123,17 @@ class LoopMetrics:
         """The gauges as Prometheus' text."""
         return generate_latest(self._registry)
 
-    def push(self, gateway: str) -> None:
+    def push(self, gateway: str, namespace: str = "") -> None:
         """Replace the job's group at a Pushgateway, for example `http://pushgateway:9091`.
+
+        Args:
+            gateway: its address.
+            namespace: of the deployment, where one Pushgateway serves several namespaces.
 
         Raises:
             StorageError: it did not take them.
         """
-        key = {"deployment_name": self._deployment_name}
+        key = {"deployment_name": self._deployment_name} | ({"namespace": namespace} if namespace else {})
         try:
             push_to_gateway(gateway, self._job, self._registry, grouping_key=key, timeout=_PUSH_SECONDS)
         except (URLError, OSError, ValueError) as error:
@@ -140,4 +146,4 @@ class LoopMetrics:
         """Push when BELISHA_PUSHGATEWAY is set; raises StorageError."""
         gateway = environment.get(PUSHGATEWAY_VARIABLE)
         if gateway:
-            self.push(gateway)
+            self.push(gateway, environment.get(NAMESPACE_VARIABLE, ""))

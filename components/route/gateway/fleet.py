@@ -34,6 +34,7 @@ class Upstream:
         drawn: of those, the ones that the experiment's dice gave it since the shares last changed.
         failed_checks: in a row.
         answered_at: monotonic time of its last answer.
+        unhealthy_at: monotonic time since which it gets no requests; None while it does.
     """
 
     target: Target
@@ -44,6 +45,7 @@ class Upstream:
     drawn: int = 0
     failed_checks: int = 0
     answered_at: float = field(default_factory=time.monotonic)
+    unhealthy_at: float | None = None
 
     def note_answer(self) -> None:
         """It has answered: whatever a slow health check says, it lives."""
@@ -100,6 +102,11 @@ class Fleet:
         """Whether a predictor gets requests now."""
         return any(one.healthy for one in self._serving if one.url == url)
 
+    def unhealthy_seconds(self, url: str) -> float:
+        """For how long a predictor that should get requests has got none; 0 for one that is healthy or has no share."""
+        since = next((one.unhealthy_at for one in self._serving if one.url == url), None)
+        return 0.0 if since is None else time.monotonic() - since
+
     def with_version(self, version: str) -> Upstream | None:
         """The predictor of a model version, healthy or not."""
         return next((one for one in self._serving if one.target.version == version), None)
@@ -109,7 +116,7 @@ class Fleet:
         if healthy:
             upstream.failed_checks = 0
         if upstream.healthy != healthy:
-            upstream.healthy = healthy
+            upstream.healthy, upstream.unhealthy_at = healthy, None if healthy else time.monotonic()
             self.notify()
 
     def notify(self) -> None:

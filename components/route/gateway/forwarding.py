@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import aiohttp
 
@@ -22,14 +23,22 @@ from belisha.components.route.standing_in import stand_ins
 
 PREDICTIONS_PATH = "/api/v1.0/predictions"
 _CONNECT_SECONDS = 2.0
+# A request that two predictors have broken off at may be what breaks them: a third would only follow.
+_MOST_BROKEN = 2
+_AGAIN_SECONDS = 0.1
 
 
 class PredictorFailedError(Exception):
-    """A predictor gave no usable answer; the reason is a short stable word for counting."""
+    """A predictor gave no usable answer.
 
-    def __init__(self, reason: str) -> None:
+    Attributes:
+        reason: a short stable word for counting.
+        worked_on: whether the predictor may have begun to work on the request.
+    """
+
+    def __init__(self, reason: str, *, worked_on: bool = True) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.worked_on = reason, worked_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +69,32 @@ class Forwarder:
         self._timeout = aiohttp.ClientTimeout(total=settings.request_seconds, sock_connect=_CONNECT_SECONDS)
 
     async def serve(self, call: Call) -> Served:
-        """Answer a call by the model that the policy chooses, or once by one that may stand in for it.
+        """Answer a call by the model that the policy chooses, or by one that may stand in for it.
+
+        A predictor that cannot be reached or is not ready has not seen the request: it is sent elsewhere for as long as the
+        settings' patience lasts. One that broke off or failed may have: the request gets one more chance, no third.
 
         Raises:
             RefusedError: 403 by the policy, 502 or 503 when no predictor gave an answer.
         """
         decided = await self._decided(call)
+        clock = asyncio.get_running_loop().time
+        deadline, broken = clock() + self._settings.patience_seconds, 0
         chosen = self._fleet.with_version(decided.target.version)
-        first = chosen if chosen is not None and chosen.healthy else await self._stand_in(call, decided)
-        try:
-            return await self._served(first, call, decided)
-        except PredictorFailedError as failure:
-            self._metrics.retries.labels(failure.reason).inc()
-        second = await self._stand_in(call, decided, failed=first)
-        try:
-            return await self._served(second, call, decided)
-        except PredictorFailedError as failure:
-            text = f"two predictors in a row gave no answer ({failure.reason}): try again"
-            raise RefusedError(502, text, "failed", retry_after_seconds=1) from None
+        upstream = chosen if chosen is not None and chosen.healthy else await self._stand_in(call, decided, deadline)
+        while True:
+            try:
+                return await self._served(upstream, call, decided)
+            except PredictorFailedError as failure:
+                broken += failure.worked_on
+                if broken >= _MOST_BROKEN:
+                    raise _broken(failure) from None
+                self._metrics.retries.labels(failure.reason).inc()
+                # The time that the failed attempt took does not count against finding another predictor.
+                deadline = max(deadline, clock() + self._settings.patience_seconds) if failure.worked_on else deadline
+            before, upstream = upstream, await self._stand_in(call, decided, deadline, failed=upstream)
+            if upstream is before:
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     async def attempt(self, upstream: Upstream, call: Call, *, drawn: bool, shadow: bool = False) -> Answer:
         """Send a call to one predictor; raises PredictorFailedError when it cannot be reached, breaks off or answers 5xx."""
@@ -115,8 +132,10 @@ class Forwarder:
         answer = await self.attempt(upstream, call, drawn=drawn)
         return Served(answer, upstream, decided.shadow, drawn)
 
-    async def _stand_in(self, call: Call, decided: Route, *, failed: Upstream | None = None) -> Upstream:
-        """A healthy predictor that may answer, the failed one last; waits for one within the settings' patience."""
+    async def _stand_in(
+        self, call: Call, decided: Route, deadline: float, *, failed: Upstream | None = None
+    ) -> Upstream:
+        """A healthy predictor that may answer, the failed one last; waits for one until the deadline of the loop's clock."""
 
         def find() -> Upstream | None:
             targets = stand_ins(self._policy(), self._fleet.targets, call.caller, decided.target, datetime.now(UTC))
@@ -124,7 +143,7 @@ class Forwarder:
             healthy = [upstream for upstream in found if upstream is not None and upstream.healthy]
             return min(healthy, key=lambda upstream: upstream is failed, default=None)
 
-        upstream = await self._fleet.wait_for(find, self._settings.patience_seconds)
+        upstream = await self._fleet.wait_for(find, deadline - asyncio.get_running_loop().time())
         if upstream is None:
             raise _nobody()
         return upstream
@@ -135,11 +154,17 @@ class Forwarder:
                 upstream.url + PREDICTIONS_PATH, data=body, headers=headers, timeout=self._timeout
             ) as response:
                 data = await response.read()
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            self._on_failure(upstream)
+            raise PredictorFailedError("unreachable", worked_on=False) from None
         except TimeoutError:
             raise PredictorFailedError("timeout") from None
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError):
             self._on_failure(upstream)
             raise PredictorFailedError("connection") from None
+        if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self._on_failure(upstream)
+            raise PredictorFailedError("not_ready", worked_on=False)
         if response.status >= 500:
             raise PredictorFailedError("status")
         content_type = response.headers.get("Content-Type", answers.JSON_TYPE)
@@ -150,3 +175,8 @@ def _nobody() -> RefusedError:
     return RefusedError(
         503, "no predictor that may answer is healthy now: try again soon", "failed", retry_after_seconds=2
     )
+
+
+def _broken(failure: PredictorFailedError) -> RefusedError:
+    text = f"two predictors in a row gave no answer ({failure.reason}): try again"
+    return RefusedError(502, text, "failed", retry_after_seconds=1)

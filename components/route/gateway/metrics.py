@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from belisha.components.route.gateway.fleet import Fleet
 
 _BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+# Why an attempt at a predictor failed.
+FAILURES = ("timeout", "connection", "status")
 # Times of creation would be half of all series, and nobody asks for them.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -46,9 +48,18 @@ class GatewayMetrics:
         for version, role, healthy, asked, realised in shares_of(fleet):
             self.healthy.labels(version, role).set(healthy)
             self.asked_ratio.labels(version, role).set(asked)
+            self._begin_at_zero(version, role)
             if realised is not None:
                 self.realised_ratio.labels(version, role).set(realised)
         return generate_latest(self.registry)
+
+    def _begin_at_zero(self, version: str, role: str) -> None:
+        """A series that starts at 0 shows its first increase."""
+        for outcome in ("answered", "client_error"):
+            self.requests.labels(version, role, outcome)
+        for reason in FAILURES:
+            self.failures.labels(version, role, reason)
+        self.drawn.labels(version, role)
 
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
         return Counter(f"belisha_gateway_{name}_total", text, labels, registry=self.registry)

@@ -15,13 +15,14 @@ class GatewaySettings:
     Attributes:
         host: address to listen on.
         port: 0 takes a free one.
-        max_in_flight: requests under way at a time; those above get 503 at once.
+        max_in_flight: requests under way at a time; those above get 503 at once. Enough for the seconds in which a predictor is
+            started again under full load.
         max_body_bytes: of one request.
         max_bytes_in_flight: of all bodies held at a time.
         max_header_bytes: of one header line or the request line.
         receive_seconds: for a client to send its body.
         request_seconds: for a predictor to answer one attempt.
-        patience_seconds: how long a request waits for any predictor to be healthy before it gets 503.
+        patience_seconds: how long a request waits for any predictor that may answer to be healthy before it gets 503.
         health_interval_seconds: between two looks at each predictor.
         max_shadows: shadow requests under way at a time; those above are dropped and counted.
         drain_seconds: for what is in flight when the gateway is told to stop.
@@ -29,7 +30,7 @@ class GatewaySettings:
 
     host: str = "127.0.0.1"
     port: int = 8080
-    max_in_flight: int = 64
+    max_in_flight: int = 256
     max_body_bytes: int = MAX_BODY_BYTES
     max_bytes_in_flight: int = 1_000_000_000
     max_header_bytes: int = 8190

@@ -54,10 +54,12 @@ def test_pushes_its_group_whole() -> None:
     threading.Thread(target=server.handle_request, daemon=True).start()
     metrics = LoopMetrics(Job.RETRAIN, "street")
     metrics.set("retrain_running", 1.0)
-    metrics.push_if_configured({"BELISHA_PUSHGATEWAY": f"http://127.0.0.1:{server.server_port}"})
+    metrics.push_if_configured(
+        {"BELISHA_PUSHGATEWAY": f"http://127.0.0.1:{server.server_port}", "BELISHA_NAMESPACE": "crossings"}
+    )
     server.server_close()
 
-    assert seen[0][:2] == ("PUT", "/metrics/job/belisha-retrain/deployment_name/street")
+    assert seen[0][:2] == ("PUT", "/metrics/job/belisha-retrain/deployment_name/street/namespace/crossings")
     assert b"belisha_retrain_running 1.0" in seen[0][2]
 
 
