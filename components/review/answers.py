@@ -1,4 +1,4 @@
-"""What comes back from people, whatever tool it comes from: checked number by number, and refused as a whole by one sentence."""
+"""What comes back from people, by whatever tool: checked number by number, and refused as a whole by one sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LABELS = (PEDESTRIAN, IGNORE)
 MAX_FILE_BYTES = 256_000_000
 MAX_BOXES = 2000
 MIN_SIDE_PX = 1.0
-_ANNOTATOR = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+_ANNOTATOR = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 _PICTURE_ID = re.compile(r"[0-9a-f]{64}")
 # Tools round to a hundredth of a percent; what reaches further out of the picture was drawn on another picture.
 _OUTSIDE_RATIO = 0.5
@@ -29,10 +29,10 @@ Items = Mapping[str, QueueItem]
 def annotator_name(value: object, where: str) -> str:
     """A person's name as it goes into records and file names; raises InputError."""
     if not isinstance(value, str | int) or isinstance(value, bool) or not _ANNOTATOR.fullmatch(str(value)):
-        raise InputError(f"{where}: {_shown(value)} cannot be an annotator: use 1 to 64 letters, digits or ._@-")
+        raise InputError(f"{where}: {_shown(value)} cannot be an annotator: use 1 to 64 letters, digits or ._@+-")
     name = str(value)
     if set(name) <= {"."}:
-        raise InputError(f"{where}: {name!r} cannot be an annotator: use 1 to 64 letters, digits or ._@-")
+        raise InputError(f"{where}: {name!r} cannot be an annotator: use 1 to 64 letters, digits or ._@+-")
     return name
 
 

@@ -54,7 +54,7 @@ def xml_of(items: Iterable[QueueItem], least_score: float = LEAST_SCORE) -> byte
             facts = {"label": PEDESTRIAN, "source": "auto", "occluded": "0", "z_order": "0"}
             ElementTree.SubElement(image, "box", {**facts, **corners})
     ElementTree.indent(root)
-    return b'<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="utf-8") + b"\n"
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'.encode()
 
 
 def is_cvat(data: bytes) -> bool:
@@ -87,10 +87,10 @@ def votes_of(data: bytes, items: Items, where: str, annotator: str = "", *, adju
 def _vote(image: ElementTree.Element, items: Items, where: str, annotator: str, *, adjudicator: bool) -> Vote:
     item = item_named(image.get("name"), items, where)
     at = f"{where}: {(image.get('name') or '')[:80]}"
-    size = number_of(image.get("width"), at), number_of(image.get("height"), at)
-    if size != (item.width_px, item.height_px):
+    width_px, height_px = number_of(image.get("width"), at), number_of(image.get("height"), at)
+    if width_px != item.width_px or height_px != item.height_px:
         raise InputError(
-            f"{at} is {size[0]:g} x {size[1]:g} pixels there but {item.width_px} x {item.height_px} here: "
+            f"{at} is {width_px:g} x {height_px:g} pixels there but {item.width_px} x {item.height_px} here: "
             "give the tool the pictures as they were exported"
         )
     return vote_of(
@@ -108,8 +108,7 @@ def _box(box: ElementTree.Element, item: QueueItem, at: str) -> Box | None:
 
 def _assignee(root: ElementTree.Element, where: str) -> str:
     for path in _NAMES:
-        node = root.find(path)
-        text = "" if node is None else (node.text or node.findtext("username") or "").strip()
+        text = (root.findtext(path) or "").strip() or (root.findtext(f"{path}/username") or "").strip()
         if text:
             return annotator_name(text, where)
     raise InputError(f"{where} does not say who drew: name the person with --annotator")

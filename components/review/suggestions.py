@@ -28,7 +28,7 @@ class Suggestion:
 
 
 def suggestions_of(item: QueueItem, least_score: float = LEAST_SCORE) -> list[Suggestion]:
-    """Boxes of all models with at least this score, best first; of boxes with IoU of at least 0.5 the best one stands for all."""
+    """Boxes of all models with at least this score, best first; of two models' with IoU of 0.5 or more the better one."""
     found = [
         (score, answer.model_version, row)
         for answer in item.answers
@@ -42,10 +42,12 @@ def suggestions_of(item: QueueItem, least_score: float = LEAST_SCORE) -> list[Su
             kept.append((row, score, {version}))
         else:
             same[2].add(version)
-    return [
-        Suggestion(*(round(float(value), 2) for value in row), round(score, 4), tuple(sorted(models)))
-        for row, score, models in kept
-    ]
+    return [_suggestion(row, score, models) for row, score, models in kept]
+
+
+def _suggestion(row: FloatArray, score: float, models: set[str]) -> Suggestion:
+    x, y, width, height = (round(float(value), 2) for value in row)
+    return Suggestion(x, y, width, height, round(score, 4), tuple(sorted(models)))
 
 
 def clipped(item: QueueItem, boxes_xywh_px: FloatArray) -> FloatArray:

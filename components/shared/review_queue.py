@@ -149,7 +149,7 @@ class Vote:
 
     Attributes:
         picture_id: of the picture.
-        annotator: who; 1 to 64 letters, digits or `._@-`.
+        annotator: who; 1 to 64 letters, digits or `._@+-`.
         boxes: pixels of the upright picture; none where there is nobody.
         adjudicator: the person has seen the others' boxes and decides.
         seconds: how long it took; None when unknown.

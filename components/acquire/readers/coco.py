@@ -1,7 +1,7 @@
 """COCO detection JSON: `images`, `annotations` with [x, y, width, height] from 0, `categories`.
 
-Extra keys are honoured where they occur: `ignore`, `vis_bbox`, `vis_ratio`, CVAT's `attributes`, and on images `camera`,
-`condition`, `group_id`, `captured_at`.
+Extra keys are honoured where they occur: `ignore`, `vis_bbox`, `vis_ratio`, `annotator`, CVAT's `attributes`, and on images
+`camera`, `condition`, `group_id`, `captured_at`.
 """
 
 from __future__ import annotations
@@ -156,6 +156,7 @@ class _CocoFile:
             visible_ratio=None if ratio is None else number(ratio, f"{where}: vis_ratio"),
             ignore_flag=_ignore_flag(annotation),
             occlusion=_occlusion(annotation),
+            annotator=optional_text(annotation.get("annotator")),
         )
 
 
