@@ -1,6 +1,7 @@
 """A predictor for tests, a process that keeps the predictors' contract: `small_predictor.py VERSION`; prints its port.
 
-Bodies of the form `<version> <word> …` make the one with that version behave oddly: `status 500`, `drop`, `crash`, `sleep 0.5`.
+Bodies of the form `<version> <word> …` make the one with that version behave oddly: `status 500`, `drop`, `crash`, `sleep 0.5`,
+`loading 0.5` (503 until so many seconds after the first such request).
 Whatever it answered for the log alone it tells at `GET /seen`.
 """
 
@@ -10,6 +11,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 
 from aiohttp import web
 
@@ -23,6 +25,7 @@ FACTS = (
     "Content-Type",
 )
 seen: list[dict[str, str]] = []
+ready_at: dict[str, float] = {}
 
 
 async def predict(request: web.Request) -> web.StreamResponse:
@@ -36,6 +39,8 @@ async def predict(request: web.Request) -> web.StreamResponse:
             request.transport.abort()
         if words[1] == "sleep":
             await asyncio.sleep(float(words[2]))
+        if words[1] == "loading" and time.monotonic() < ready_at.setdefault("time", time.monotonic() + float(words[2])):
+            return web.Response(status=503)
         if words[1] == "status":
             return web.Response(status=int(words[2]), text="Traceback: secret")
     role = request.headers.get("X-Belisha-Role", "")

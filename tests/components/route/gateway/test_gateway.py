@@ -87,7 +87,8 @@ def test_a_failed_challenger_is_answered_by_the_champion(trouble: str) -> None:
         page = (await front.get("/metrics")).body.decode()
         assert "belisha_gateway_retries_total" in page
         failed = 'belisha_gateway_failures_total{model_version="v2",reason='
-        assert [line.split()[-1] for line in page.splitlines() if line.startswith(failed)] == ["1.0"]
+        counts = sorted(float(line.split()[-1]) for line in page.splitlines() if line.startswith(failed))
+        assert counts == [0, 0, 1], "every reason is there from the beginning, and one has happened"
 
     through_gateway(scenario, challenger=1.0, settings=settings(request_seconds=0.5))
 
@@ -115,6 +116,42 @@ def test_a_lone_champion_that_dies_is_awaited() -> None:
             again.end()
 
     through_gateway(scenario, models=1, settings=settings(patience_seconds=20))
+
+
+def test_a_lone_champion_that_is_not_ready_is_awaited() -> None:
+    """As after the death of its only worker: the process still listens, and its new worker has the model to load first."""
+
+    async def scenario(front: Front) -> None:
+        replies = await asyncio.gather(*(front.ask(b"v1 loading 0.5") for _ in range(4)))
+        assert [reply.status for reply in replies] == [200] * 4
+
+    through_gateway(scenario, models=1, settings=settings(patience_seconds=20))
+
+
+def test_whoever_cannot_be_reached_is_passed_over_however_often() -> None:
+    """Two dead predictors cost a request neither of its chances: the third, which comes later, answers it."""
+
+    async def scenario(front: Front) -> None:
+        for process in front.processes:
+            process.end()
+        asked = asyncio.create_task(front.ask())
+        await asyncio.sleep(0.3)
+        again = await asyncio.to_thread(Process, "v1-again")
+        try:
+            front.gateway.fleet.serve([Offer(front.gateway.fleet.targets[0], again.url)])
+            assert (await asked).status == 200
+        finally:
+            again.end()
+
+    through_gateway(scenario, challenger=0.5, settings=settings(patience_seconds=20))
+
+
+def test_a_request_that_breaks_predictors_off_meets_two_and_no_third() -> None:
+    async def scenario(front: Front) -> None:
+        assert (await front.ask(b"v1 drop")).status == 502
+        assert len(await front.seen(0)) == 2
+
+    through_gateway(scenario, models=1)
 
 
 def test_nobody_healthy_is_a_503_after_the_patience() -> None:
