@@ -84,6 +84,7 @@ def training_pipeline(
     gate_max_slice_ap50_drop: float = 0.02,
     gate_min_slice_boxes: int = 200,
     gate_min_test_groups: int = 10,
+    gate_min_test_pedestrians: int = 20,
     gate_min_ap50: float = 0.0,
     gate_max_latency_p95_seconds: float = 1.0,
     gate_max_latency_ratio: float = 1.2,
@@ -128,6 +129,7 @@ def training_pipeline(
         gate_max_slice_ap50_drop: In no slice may AP50 drop by this, by its lower bound.
         gate_min_slice_boxes: Slices with fewer pedestrians are listed and do not block.
         gate_min_test_groups: With fewer groups in the test part nothing is proven against a champion.
+        gate_min_test_pedestrians: With fewer pedestrians in the test part nothing is proven at all; 0 is off.
         gate_min_ap50: AP50 that any candidate must reach; 0 is off.
         gate_max_latency_p95_seconds: 95th percentile for one picture on one thread; 0 is off.
         gate_max_latency_ratio: The same over the champion's, both measured in turn; 0 is off.
@@ -187,6 +189,7 @@ def training_pipeline(
         gate_max_slice_ap50_drop=gate_max_slice_ap50_drop,
         gate_min_slice_boxes=gate_min_slice_boxes,
         gate_min_test_groups=gate_min_test_groups,
+        gate_min_test_pedestrians=gate_min_test_pedestrians,
         gate_min_ap50=gate_min_ap50,
         gate_max_latency_p95_seconds=gate_max_latency_p95_seconds,
         gate_max_latency_ratio=gate_max_latency_ratio,

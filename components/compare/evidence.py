@@ -108,6 +108,7 @@ class Evidence:
         model_bytes: size of its ONNX file.
         metrics: the candidate's figures on the test part, by name, finite.
         images: pictures of the test part.
+        pedestrians: on them, ignored ones not counted.
         groups: groups they form.
         looks: runs that have looked at this test part, this one included.
         baselines: difference of AP50 to each baseline, by name.
@@ -119,6 +120,7 @@ class Evidence:
     model_bytes: int
     metrics: Mapping[str, float]
     images: int
+    pedestrians: int
     groups: int
     looks: int
     baselines: Mapping[str, Difference] = field(default_factory=dict)

@@ -6,6 +6,7 @@ gate's error rate needs correcting); see docs/architecture.md for how verdicts c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from belisha.components.compare.cost_gates import cost_gates
@@ -38,6 +39,8 @@ def _gates(evidence: Evidence, settings: GateSettings) -> Iterator[Gate]:
             yield _slice(evidence, part, settings)
         yield slice_alarm(champion.slices, settings)
     yield from _baselines(evidence, settings)
+    if settings.min_test_pedestrians > 0:
+        yield _enough(evidence, settings)
     if settings.min_ap50 > 0:
         yield _floor(evidence, settings)
     yield from cost_gates(evidence, settings)
@@ -134,6 +137,21 @@ def _baselines(evidence: Evidence, settings: GateSettings) -> Iterator[Gate]:
         else:
             words += f"; {_needed(evidence, margin, *_room(margin, 0.0, settings))}"
         yield Gate(f"baseline_{name}", verdict, words, margin.estimate, 0.0, (low, high))
+
+
+def _enough(evidence: Evidence, settings: GateSettings) -> Gate:
+    limit, lacking = settings.min_test_pedestrians, settings.min_test_pedestrians - evidence.pedestrians
+    words = f"{evidence.pedestrians} pedestrians in the test part, at least {limit} are asked for"
+    verdict = Verdict.PASS
+    if lacking > 0:
+        verdict = Verdict.INCONCLUSIVE
+        words += f": label {lacking} more (about {_pictures_with(evidence, lacking)} pictures) and split again"
+    return Gate("test_pedestrians", verdict, words, float(evidence.pedestrians), float(limit))
+
+
+def _pictures_with(evidence: Evidence, pedestrians: int) -> int:
+    """How many pictures like those of the test part hold that many pedestrians."""
+    return math.ceil(pedestrians * evidence.images / max(evidence.pedestrians, 1))
 
 
 def _floor(evidence: Evidence, settings: GateSettings) -> Gate:

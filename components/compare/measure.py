@@ -79,6 +79,7 @@ def measure(
         model_bytes=(model_dir / ONNX_FILE).stat().st_size,
         metrics=metrics,
         images=test.truth.n_images,
+        pedestrians=test.truth.pedestrians,
         groups=_groups(test.truth),
         looks=test.looks,
         baselines={name: _margin(test.truth, candidate, found, settings) for name, found in baselines.items()},

@@ -23,6 +23,7 @@ class GateSettings:
         max_slice_ap50_drop: in no slice may AP50 drop by this, by its lower bound.
         min_slice_boxes: slices with fewer pedestrians are listed and do not block.
         min_test_groups: with fewer groups in the test part nothing is proven against a champion.
+        min_test_pedestrians: with fewer pedestrians in the test part no figure means anything; 0 turns the gate off.
         min_ap50: AP50 that any candidate must reach; 0 turns the gate off, for what is enough only the user knows.
         max_latency_p95_seconds: 95th percentile for one picture; 0 turns the gate off.
         max_latency_ratio: the same over the champion's, both measured here in turn; 0 turns the gate off.
@@ -39,6 +40,7 @@ class GateSettings:
     max_slice_ap50_drop: float = 0.02
     min_slice_boxes: int = 200
     min_test_groups: int = 10
+    min_test_pedestrians: int = 20
     min_ap50: float = 0.0
     max_latency_p95_seconds: float = 1.0
     max_latency_ratio: float = 1.2

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from belisha.components.shared.errors import InputError
+from belisha.components.shared.errors import ContractError, InputError
 
 FloatTensor = npt.NDArray[np.float32]
 
@@ -47,6 +47,7 @@ def open_runtime(
 
     Raises:
         InputError: no runtime has that name, or it is not installed.
+        ContractError: the file is no model that the runtime can load.
     """
     try:
         if name == ONNX_RUNTIME:
@@ -55,6 +56,11 @@ def open_runtime(
             return _OpenVino(path, threads, concurrency)
     except ImportError as error:
         raise InputError(f"runtime {name} is not installed here ({error}): choose another") from None
+    except Exception as error:  # runtimes raise types of their own, which differ by version
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise ContractError(
+            f"{path} cannot be loaded by {name} ({reason}): export the model again, or take another version"
+        ) from error
     raise InputError(f"runtime {name!r} is not known: choose {ONNX_RUNTIME} or {OPENVINO}")
 
 

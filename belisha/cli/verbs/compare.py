@@ -50,6 +50,7 @@ def _compare(
     max_slice_ap50_drop: Annotated[float, typer.Option(help="Drop of AP50 to rule out in every slice.")] = 0.02,
     min_slice_boxes: Annotated[int, typer.Option(help="Slices with fewer pedestrians do not block.")] = 200,
     min_test_groups: Annotated[int, typer.Option(help="Fewest groups that prove anything against a champion.")] = 10,
+    min_test_pedestrians: Annotated[int, typer.Option(help="Fewest pedestrians that prove anything; 0 is off.")] = 20,
     min_ap50: Annotated[float, typer.Option(help="AP50 that any candidate must reach; 0 is off.")] = 0.0,
     max_latency_p95_seconds: Annotated[float, typer.Option(help="For one picture on one thread; 0 is off.")] = 1.0,
     max_latency_ratio: Annotated[float, typer.Option(help="p95 latency over the champion's; 0 is off.")] = 1.2,

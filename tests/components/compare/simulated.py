@@ -94,6 +94,7 @@ def evidence(**changes: object) -> Evidence:
         "model_bytes": 10_000_000,
         "metrics": {"ap50": 0.7, "ap50_95": 0.5},
         "images": 500,
+        "pedestrians": 3000,
         "groups": 100,
         "looks": 1,
         "baselines": {"hog": difference(0.5, 0.02), "heatmap": difference(0.6, 0.02)},

@@ -165,8 +165,22 @@ def test_floor(floor: float, verdict: Verdict) -> None:
     assert gate(evidence(), "min_ap50", GateSettings(min_ap50=floor)).verdict is verdict
 
 
+@pytest.mark.parametrize(("pedestrians", "verdict"), [(0, INCONCLUSIVE), (19, INCONCLUSIVE), (20, PASS)])
+def test_few_pedestrians_prove_nothing(pedestrians: int, verdict: Verdict) -> None:
+    found = gate(evidence(images=10, pedestrians=pedestrians), "test_pedestrians")
+    assert found.verdict is verdict
+    assert f"{pedestrians} pedestrians in the test part, at least 20" in found.sentence
+
+
+def test_few_pedestrians_say_how_many_pictures_are_lacking() -> None:
+    found = gate(evidence(images=6, pedestrians=2), "test_pedestrians")
+    assert "label 18 more (about 54 pictures)" in found.sentence
+
+
 def test_zero_turns_gates_off() -> None:
-    off = GateSettings(max_latency_p95_seconds=0, max_latency_ratio=0, max_model_megabytes=0, max_test_looks=0)
+    off = GateSettings(
+        max_latency_p95_seconds=0, max_latency_ratio=0, max_model_megabytes=0, max_test_looks=0, min_test_pedestrians=0
+    )
     assert names(evidence(), off) == {"baseline_hog", "baseline_heatmap"}
 
 
