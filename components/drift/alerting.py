@@ -81,6 +81,11 @@ def record_alert(ledger: Ledger, alert: DriftAlert, evidence_digest: str) -> Ale
     return replace(outcome, record=record.number) if record else outcome
 
 
+def foreseen(ledger: Ledger, alert: DriftAlert) -> AlertOutcome:
+    """What `record_alert` would do now; nothing is written."""
+    return _outcome(alert, ledger.records(), ledger.state())
+
+
 def _outcome(alert: DriftAlert, records: Sequence[Record], state: LedgerState) -> AlertOutcome:
     if state.champion != alert.model_version:
         sentence = f"{alert.model_version} is champion no more ({state.champion or 'nobody'} is): no alert was recorded"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from urllib.error import URLError
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from prometheus_client.exposition import push_to_gateway
+from prometheus_client.exposition import push_to_gateway, pushadd_to_gateway
 
 from belisha.components.shared.errors import StorageError
 
@@ -102,6 +102,7 @@ class LoopMetrics:
         self._job = job
         self._deployment_name = deployment_name
         self._registry = CollectorRegistry()
+        self._set: set[str] = set()
         self._gauges = {
             gauge.name: Gauge(f"belisha_{gauge.name}", gauge.meaning, gauge.labels, registry=self._registry)
             for gauge in LOOP_GAUGES
@@ -111,6 +112,7 @@ class LoopMetrics:
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set one gauge; raises KeyError for a name that the job does not declare, ValueError for wrong labels."""
         gauge = self._gauges[name]
+        self._set.add(name)
         (gauge.labels(**labels) if labels else gauge).set(value)
 
     def set_one_of(self, name: str, chosen: enum.StrEnum) -> None:
@@ -123,27 +125,31 @@ class LoopMetrics:
         """The gauges as Prometheus' text."""
         return generate_latest(self._registry)
 
-    def push(self, gateway: str, namespace: str = "") -> None:
+    def push(self, gateway: str, namespace: str = "", *, replace: bool = True) -> None:
         """Replace the job's group at a Pushgateway, for example `http://pushgateway:9091`.
 
         Args:
             gateway: its address.
             namespace: of the deployment, where one Pushgateway serves several namespaces.
+            replace: False replaces the gauges that were set alone: a job that failed must not wipe out what it told before.
 
         Raises:
             StorageError: it did not take them.
         """
         key = {"deployment_name": self._deployment_name} | ({"namespace": namespace} if namespace else {})
+        names = [f"belisha_{name}" for name in sorted(self._set)]
+        registry = self._registry if replace else self._registry.restricted_registry(names)
+        push = push_to_gateway if replace else pushadd_to_gateway
         try:
-            push_to_gateway(gateway, self._job, self._registry, grouping_key=key, timeout=_PUSH_SECONDS)
+            push(gateway, self._job, registry, grouping_key=key, timeout=_PUSH_SECONDS)
         except (URLError, OSError, ValueError) as error:
             raise StorageError(
                 f"the Pushgateway {gateway} did not take the metrics of {self._job} ({error}): "
                 f"check {PUSHGATEWAY_VARIABLE}, or unset it to go without"
             ) from None
 
-    def push_if_configured(self, environment: Mapping[str, str] = os.environ) -> None:
+    def push_if_configured(self, environment: Mapping[str, str] = os.environ, *, replace: bool = True) -> None:
         """Push when BELISHA_PUSHGATEWAY is set; raises StorageError."""
         gateway = environment.get(PUSHGATEWAY_VARIABLE)
         if gateway:
-            self.push(gateway, environment.get(NAMESPACE_VARIABLE, ""))
+            self.push(gateway, environment.get(NAMESPACE_VARIABLE, ""), replace=replace)

@@ -70,3 +70,26 @@ def test_an_absent_pushgateway_is_named() -> None:
 
 def test_without_a_pushgateway_nothing_happens() -> None:
     LoopMetrics(Job.DRIFT).push_if_configured({})
+
+
+def test_a_failed_job_replaces_only_what_it_tells() -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append((self.command, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.handle_request, daemon=True).start()
+    metrics = LoopMetrics(Job.DRIFT, "street")
+    metrics.set_one_of("drift_verdict", Verdict.DRIFT)
+    metrics.push(f"http://127.0.0.1:{server.server_port}", replace=False)
+    server.server_close()
+
+    assert seen[0][0] == "POST"
+    assert b"belisha_drift_verdict" in seen[0][1]
+    assert b"last_success" not in seen[0][1]
