@@ -26,8 +26,19 @@ POLL_SECONDS = 0.5
 _WATCH_SECONDS = 0.1
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0
 _STEADY_SECONDS = 60.0
+# A predictor that lives but has answered nobody for so long, not even a look at its health, will not any more.
+_HUNG_SECONDS = 60.0
 _DRAIN_SECONDS = 30.0
 _STEP = "predictor"
+
+
+def pause_seconds(deaths: int) -> float:
+    """How long to wait before a predictor is started again: not at all after one death, then longer each time, up to a bound.
+
+    Args:
+        deaths: in a row, without a steady life between them, 1 or more.
+    """
+    return 0.0 if deaths <= 1 else float(min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(deaths - 2, 30)))
 
 
 @dataclass(slots=True, eq=False)
@@ -153,8 +164,8 @@ class Supervisor:
         return Offer(Target(share.version, share.role, share.traffic_ratio, post.size_bytes), post.url)
 
     async def _keep(self, post: Post) -> None:
-        """Keep a predictor at a post until the task is cancelled; after a death, wait longer each time."""
-        pause = _FIRST_PAUSE_SECONDS
+        """Keep a predictor at a post until the task is cancelled."""
+        deaths = 0
         while True:
             try:
                 model_dir = await asyncio.to_thread(self._registry.fetch, post.version, self._cache_dir)
@@ -163,8 +174,8 @@ class Supervisor:
             except BelishaError as error:
                 post.trouble, steady = str(error), False
                 _log.warning("%s", error)
-            pause = _FIRST_PAUSE_SECONDS if steady else min(2 * pause, _LONGEST_PAUSE_SECONDS)
-            await asyncio.sleep(pause)
+            deaths = 1 if steady else deaths + 1
+            await asyncio.sleep(pause_seconds(deaths))
             post.restarts += 1
 
     async def _one_life(self, post: Post, model_dir: Path) -> bool:
@@ -181,10 +192,11 @@ class Supervisor:
         post.url, post.ready, post.trouble = post.predictor.url, True, ""
         self._apply()
         begin = time.monotonic()
-        while post.predictor.alive:
+        while post.predictor.alive and self._fleet.unhealthy_seconds(post.url) < _HUNG_SECONDS:
             await asyncio.sleep(_WATCH_SECONDS)
+        how = f"has not answered for {_HUNG_SECONDS:g} s" if post.predictor.alive else "died"
         post.predictor.kill()
-        post.trouble = f"the predictor of {post.version} died: {post.predictor.last_words()}"
+        post.trouble = f"the predictor of {post.version} {how}: {post.predictor.last_words()}"
         _log.warning("%s", post.trouble)
         return time.monotonic() - begin > _STEADY_SECONDS
 

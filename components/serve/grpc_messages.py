@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
+from belisha.components.serve.feedback import checked_reward
 from belisha.components.serve.payload import RequestFacts, checked_facts, picture_of_message
 from belisha.components.serve.refusals import RefusalError, bad_request, failed
 
@@ -37,6 +38,15 @@ def answer_message(predictor: PedestrianDetector, message: Any) -> Any:
     json_format.ParseDict(answer.to_json(), reply.jsonData)
     predictor.observers.answered(answer)
     return reply
+
+
+def answer_feedback(predictor: PedestrianDetector, feedback: Any) -> Any:
+    """Count the reward of a `Feedback`, a reward of 0 too; an empty `SeldonMessage`, or one with the refusal as its status."""
+    try:
+        predictor.rewarded(checked_reward(feedback.reward))
+    except RefusalError as error:
+        return _failure(feedback.response, error)
+    return type(feedback.response)()
 
 
 def _failure(message: Any, error: RefusalError) -> Any:

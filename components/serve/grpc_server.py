@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-_GRACE_SECONDS = 20.0
+_GRACE_SECONDS, _LOOK_SECONDS = 20.0, 1.0
 
 
 def make(
@@ -34,14 +34,21 @@ def make(
 
 
 def _run_workers(serve: Callable[[], None], count: int) -> None:
-    workers = [multiprocessing.Process(target=serve) for _ in range(count)]
-    for worker in workers:
-        worker.start()
-    _until_sigterm()
+    """Keep `count` workers until SIGTERM; one that dies is started again."""
+    ended = _ended_by_sigterm()
+    workers = [_started(serve) for _ in range(count)]
+    while not ended.wait(_LOOK_SECONDS):
+        workers = [worker if worker.is_alive() else _started(serve) for worker in workers]
     for worker in workers:
         worker.terminate()
     for worker in workers:
         worker.join()
+
+
+def _started(serve: Callable[[], None]) -> multiprocessing.Process:
+    worker = multiprocessing.Process(target=serve)
+    worker.start()
+    return worker
 
 
 def _serve(
@@ -52,19 +59,20 @@ def _serve(
     annotations: Mapping[str, str],
     address: str,
 ) -> None:
+    ended = _ended_by_sigterm()
     server = microservice.seldon_microservice.get_grpc_server(
         predictor, seldon_metrics, annotations=annotations, num_threads=threads
     )
     predictor.load()
     server.add_insecure_port(address)
     server.start()
-    _until_sigterm()
+    while not ended.wait(_LOOK_SECONDS):
+        pass
     server.stop(_GRACE_SECONDS).wait()
     predictor.close()
 
 
-def _until_sigterm() -> None:
+def _ended_by_sigterm() -> threading.Event:
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    while not ended.wait(1.0):
-        pass
+    return ended

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from belisha.components.serve.answer import Answer
 from belisha.components.serve.drawing import drawn_jpeg
+from belisha.components.serve.feedback import FEEDBACK_PATHS, reward_of_body
 from belisha.components.serve.payload import RequestFacts, facts_of_headers, new_request_id
 from belisha.components.serve.refusals import RefusalError, bad_request, too_large
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 PREDICT_PATHS = ("/api/v1.0/predictions", "/api/v0.1/predictions", "/predict")
 _PATHS = (
     *PREDICT_PATHS,
+    *FEEDBACK_PATHS,
     "/health/ping",
     "/health/status",
     "/api/v1.0/health/status",
@@ -61,7 +63,8 @@ class _Hooks:
     def bound_forms(self, state: BlueprintSetupState) -> None:
         state.app.config["MAX_CONTENT_LENGTH"] = self._most_bytes
 
-    def admit(self) -> None:
+    def admit(self) -> Response | None:
+        """Before the wrapper's view; feedback never reaches it, for the wrapper cannot read ours of a picture."""
         g.began = time.perf_counter()
         g.request_id = new_request_id()
         if request.path not in _PATHS:
@@ -74,6 +77,14 @@ class _Hooks:
             if request.method != "POST":
                 raise RefusalError(405, "bad_request", f"{request.method} is not possible here: POST a picture")
             _read_body(self._most_bytes)
+        return self._feedback() if request.path in FEEDBACK_PATHS else None
+
+    def _feedback(self) -> Response:
+        """Count a reward; the answer is Seldon's empty message."""
+        if request.method != "POST":
+            raise RefusalError(405, "bad_request", f"{request.method} is not possible here: POST feedback as JSON")
+        self._predictor.rewarded(reward_of_body(_received(self._most_bytes, _stated_length(self._most_bytes))))
+        return Response("{}", mimetype=_JSON_TYPE)
 
     def finish(self, response: Response) -> Response:
         response.headers["X-Request-ID"] = g.get("request_id") or new_request_id()
@@ -122,10 +133,7 @@ def _wants_jpeg() -> bool:
 
 def _read_body(most_bytes: int) -> None:
     """Read the body within bounds and leave it where the wrapper's view will look for it."""
-    stated = request.content_length
-    if stated is not None and stated > most_bytes:
-        raise too_large(f"the body has {stated} bytes but {most_bytes} are allowed: make the picture smaller")
-    body = _received(most_bytes, stated)
+    body = _received(most_bytes, _stated_length(most_bytes))
     environ = request.environ
     environ["wsgi.input"] = io.BytesIO(body)
     environ["CONTENT_LENGTH"] = str(len(body))
@@ -137,6 +145,14 @@ def _read_body(most_bytes: int) -> None:
     elif kind != _JSON_TYPE:
         # curl labels any --data-binary as a form; a picture parsed as one would be lost.
         environ["CONTENT_TYPE"] = "application/octet-stream"
+
+
+def _stated_length(most_bytes: int) -> int | None:
+    """The body's length as its headers say it, where they do; raises RefusalError when it is too large."""
+    stated: int | None = request.content_length
+    if stated is not None and stated > most_bytes:
+        raise too_large(f"the body has {stated} bytes but {most_bytes} are allowed: make the picture smaller")
+    return stated
 
 
 def _received(most_bytes: int, stated: int | None) -> bytes:

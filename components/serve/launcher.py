@@ -8,6 +8,7 @@ the environment says already is kept. `BELISHA_LISTEN_HOST` restricts every serv
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import multiprocessing
 import os
@@ -24,6 +25,7 @@ MODEL_CLASS = "belisha.components.serve.predictor.PedestrianDetector"
 _PARAMETERS = "PREDICTIVE_UNIT_PARAMETERS"
 _MOST_GRPC_BYTES = 32_000_000
 _JOIN_SECONDS = 35.0
+_PR_SET_PDEATHSIG = 1
 _TEXTS = ("model_dir", "model_version", "role", "runtime", "storage_uri")
 _NUMBERS = ("threads", "concurrency", "max_bytes", "max_pixels")
 
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from seldon_core import microservice
 
     adapt(microservice, os.environ.get(LISTEN_HOST, ""))
+    end_forks_with_their_parents()
     sys.argv = ["seldon-core-microservice", MODEL_CLASS, "--service-type", "MODEL", *_ports(options)]
     microservice.main()
 
@@ -56,6 +59,28 @@ def adapt(microservice: Any, host: str) -> None:
     microservice.StandaloneApplication = MetricsApplication
     microservice.start_servers = start_servers
     microservice._make_grpc_server = partial(grpc_server.make, microservice, host, _MOST_GRPC_BYTES)
+
+
+def end_forks_with_their_parents() -> None:
+    """From now on the kernel sends SIGTERM to every forked process, and to those that it forks, when its parent dies.
+
+    Without it the wrapper's metrics server, its manager of counters and gRPC's workers outlive a parent that got SIGKILL, and
+    hold its ports. Does nothing where there is no `prctl` (on anything but Linux).
+    """
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    parent = os.getpid()
+
+    def remember() -> None:
+        nonlocal parent
+        parent = os.getpid()
+
+    def follow() -> None:
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+            if os.getppid() != parent:  # it died before the kernel was asked
+                os._exit(1)
+
+    os.register_at_fork(before=remember, after_in_child=follow)
 
 
 def start_servers(rest: Target, grpc: Target | None, custom: Target | None, metrics: Target | None) -> None:

@@ -63,6 +63,7 @@ class Dropped(enum.StrEnum):
     """Why a row is missing in the request log."""
 
     QUEUE_FULL = "queue_full"
+    QUEUE_BYTES = "queue_bytes"
     STORE = "store"
     CLOSED = "closed"
     BAD_ROW = "bad_row"
@@ -116,6 +117,7 @@ class PredictorMetrics:
         self._declare_requests()
         self._declare_pictures()
         self._declare_background()
+        self._declare_feedback()
         info = self._gauge("belisha_model_info", "1 for the runtime that runs the model.", ("runtime",), "max")
         self._runtimes = {runtime: info.labels(*self._values, runtime) for runtime in RUNTIMES}
         load = self._gauge(
@@ -190,6 +192,14 @@ class PredictorMetrics:
             *self._values
         )
 
+    def _declare_feedback(self) -> None:
+        """Ours, since the wrapper's counters skip a reward of 0: of a yes or no its mean is always yes."""
+        feedback = self._counter("belisha_feedback_total", "Feedback by the sign of its reward.", ("sign",))
+        self._feedback = {sign: feedback.labels(*self._values, sign) for sign in ("negative", "zero", "positive")}
+        gained = self._counter("belisha_reward_gained_total", "Sum of the positive rewards.", ())
+        lost = self._counter("belisha_reward_lost_total", "Sum of the negative rewards, without their sign.", ())
+        self._gained, self._lost = gained.labels(*self._values), lost.labels(*self._values)
+
     @property
     def _values(self) -> tuple[str, str, str]:
         return self._identity.deployment_name, self._identity.predictor_name, self._identity.model_version
@@ -242,6 +252,11 @@ class PredictorMetrics:
             for summary, value in zip(self._statistics, statistics.values(), strict=True):
                 # A sum that can fall looks to Prometheus like a process that started anew.
                 summary.observe(max(0.0, value))
+
+    def rewarded(self, reward: float) -> None:
+        """Count what somebody thinks of an answer; the reward is finite."""
+        self._feedback["positive" if reward > 0 else "negative" if reward < 0 else "zero"].inc()
+        (self._gained if reward > 0 else self._lost).inc(abs(reward))
 
     def log_queue(self, rows: int) -> None:
         """Set how many rows wait in this process."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import time
 from collections.abc import Mapping
@@ -57,11 +58,14 @@ class PedestrianDetector:
         # Workers are forked later and count into what is made here.
         recorder = Recorder(settings_from_environment(model_version, storage_uri or os.environ.get(STORAGE_URI, "")))
         self.observers = Observers((recorder,))
+        self._metrics = recorder.metrics
+        # One byte that all processes share: whether any of them was ever ready.
+        self._served = mmap.mmap(-1, 1)
         # The wrapper runs this in a process of its own, which answers scrapes.
         self.custom_service = recorder.serve_metrics
         self.service = PictureService(
             ServiceSettings(Path(model_dir), model_version, role, runtime, threads, concurrency, limits),
-            on_ready=recorder.metrics.serves,
+            on_ready=self._is_ready,
             on_refused=recorder.refused_to_load,
         )
         self._passthrough = os.environ.get("PAYLOAD_PASSTHROUGH", "").lower() in ("true", "1", "yes", "on")
@@ -76,6 +80,25 @@ class PedestrianDetector:
     def load(self) -> None:
         """Begin to load the model; `health_status_raw` says when it serves."""
         self.service.start()
+
+    @property
+    def makes_callers_wait(self) -> bool:
+        """Whether this process still loads the model while another has served it: it takes the place of one that died."""
+        return bool(self._served[0]) and self.service.is_loading
+
+    def _is_ready(self, runtime: str) -> None:
+        self._metrics.serves(runtime)
+        self._served[0] = 1
+
+    def rewarded(self, reward: float) -> None:
+        """Count what somebody thinks of an answer, a reward of 0 too."""
+        self._metrics.rewarded(reward)
+
+    def send_feedback_raw(self, feedback: Any) -> Any:
+        """Count the reward of a `Feedback` message (gRPC); a refusal is the answer's status."""
+        from belisha.components.serve.grpc_messages import answer_feedback
+
+        return answer_feedback(self, feedback)
 
     def predict_raw(self, request: Any) -> Any:
         """Answer one request of the wrapper.

@@ -37,6 +37,8 @@ from belisha.components.shared.storage import ObjectStore
 _log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.25
+# What a row takes in memory: names, times and statistics, and a number of Python's beside its place in a tuple.
+_ROW_BYTES, _NUMBER_BYTES = 1500, 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,10 @@ class LogSettings:
     """How the log is written.
 
     Attributes:
-        queue_rows: bound of rows that wait; a row more is dropped.
+        queue_rows: bound of rows in the queue; a row more is dropped.
+        queue_bytes: bound of the memory of all rows that wait, in the queue and in open shards; a row more is dropped.
         shard_rows: a shard is closed at this many rows.
+        shard_bytes: and at this much memory of its rows.
         shard_seconds: and at this age of its first row, so that nothing waits longer to be seen.
         close_seconds: how long closing may take; what is not written by then is dropped.
         first_retry_seconds: pause after a failed write; doubled at each failure.
@@ -53,7 +57,9 @@ class LogSettings:
     """
 
     queue_rows: int = 10_000
+    queue_bytes: int = 64 * 2**20
     shard_rows: int = 5_000
+    shard_bytes: int = 16 * 2**20
     shard_seconds: float = 60.0
     close_seconds: float = 10.0
     first_retry_seconds: float = 0.5
@@ -106,6 +112,16 @@ class _Shard:
 
     begun: float
     rows: list[PredictionRow] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def add(self, row: PredictionRow) -> None:
+        self.rows.append(row)
+        self.size_bytes += row_bytes(row)
+
+
+def row_bytes(row: PredictionRow) -> int:
+    """About how much memory a row takes; a crowded picture's takes thirty times that of an empty one."""
+    return _ROW_BYTES + _NUMBER_BYTES * (len(row.scores) + len(row.boxes_xywh_px) + len(row.embedding))
 
 
 class RequestLogWriter:
@@ -137,7 +153,7 @@ class RequestLogWriter:
     def _begin_in_this_process(self) -> None:
         self._lock = threading.Lock()
         self._queue: queue.Queue[PredictionRow] = queue.Queue(self._settings.queue_rows)
-        self._offered = self._written = self._dropped = 0
+        self._offered = self._written = self._dropped = self._waiting_bytes = 0
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
         self._abandoned = False
@@ -146,23 +162,30 @@ class RequestLogWriter:
 
     def offer(self, row: PredictionRow) -> bool:
         """Queue a row without waiting; False when it was dropped, which is counted."""
-        reason = None
         with self._lock:
             self._offered += 1
-            if self._closing.is_set():
-                reason = Dropped.CLOSED
-            else:
-                try:
-                    self._queue.put_nowait(row)
-                except queue.Full:
-                    reason = Dropped.QUEUE_FULL
+            reason = self._queued(row)
             if reason is not None:
                 self._dropped += 1
-            if self._thread is None and reason is None:
+            elif self._thread is None:
                 self._start()
         if reason is not None:
             self._meter.log_dropped(1, reason)
         return reason is None
+
+    def _queued(self, row: PredictionRow) -> Dropped | None:
+        """Queue a row, or say why not; with the lock."""
+        size_bytes = row_bytes(row)
+        if self._closing.is_set():
+            return Dropped.CLOSED
+        if self._waiting_bytes + size_bytes > self._settings.queue_bytes:
+            return Dropped.QUEUE_BYTES
+        try:
+            self._queue.put_nowait(row)
+        except queue.Full:
+            return Dropped.QUEUE_FULL
+        self._waiting_bytes += size_bytes
+        return None
 
     def counts(self) -> LogCounts:
         """What became of the rows, all read at one moment."""
@@ -212,10 +235,16 @@ class RequestLogWriter:
         while not (self._closing.is_set() and self._queue.empty()):
             self._take(shards)
             for hour in [hour for hour, shard in shards.items() if self._is_ripe(shard)]:
-                self._write(shards.pop(hour).rows)
+                self._let_go(shards.pop(hour))
             self._meter.log_queue(self.counts().waiting)
         for shard in shards.values():
-            self._write(shard.rows)
+            self._let_go(shard)
+
+    def _let_go(self, shard: _Shard) -> None:
+        """Write a shard; written or not, its rows wait no longer."""
+        self._write(shard.rows)
+        with self._lock:
+            self._waiting_bytes -= shard.size_bytes
 
     def _take(self, shards: dict[datetime, _Shard]) -> None:
         """Move waiting rows into the open shards of their hours, until one of these is full or a tick has gone by."""
@@ -227,13 +256,15 @@ class RequestLogWriter:
                 return
             hour = row.time.replace(minute=0, second=0, microsecond=0)
             shard = shards.setdefault(hour, _Shard(time.monotonic()))
-            shard.rows.append(row)
-            if len(shard.rows) >= self._settings.shard_rows:
+            shard.add(row)
+            if self._is_full(shard):
                 return
 
+    def _is_full(self, shard: _Shard) -> bool:
+        return len(shard.rows) >= self._settings.shard_rows or shard.size_bytes >= self._settings.shard_bytes
+
     def _is_ripe(self, shard: _Shard) -> bool:
-        full = len(shard.rows) >= self._settings.shard_rows
-        return full or time.monotonic() - shard.begun >= self._settings.shard_seconds
+        return self._is_full(shard) or time.monotonic() - shard.begun >= self._settings.shard_seconds
 
     def _write(self, rows: Sequence[PredictionRow]) -> None:
         """Write one shard, trying until the store takes it or closing runs out of time."""

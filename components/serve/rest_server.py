@@ -20,6 +20,7 @@ READ_SECONDS = "BELISHA_READ_SECONDS"
 _READ_SECONDS = 20.0
 _DRAIN_SECONDS, _MOST_DRAINED_PIECES = 0.5, 16
 GRACEFUL_SECONDS = 30
+_LOOK_SECONDS = 0.05
 _MOST_HEADERS, _MOST_HEADER_BYTES, _MOST_REQUEST_LINE_BYTES = 64, 8190, 4094
 
 
@@ -31,6 +32,13 @@ class BoundedThreadWorker(ThreadWorker):  # type: ignore[misc]
         self._read_seconds = float(os.environ.get(READ_SECONDS, _READ_SECONDS))
         self._deadlines: dict[socket.socket, float] = {}
         self._deadlines_lock = threading.Lock()
+
+    def run(self) -> None:
+        """Serve; one that takes the place of a dead worker lets callers wait for its model, where they would be refused."""
+        while self.alive and self.app.user_object.makes_callers_wait and self.is_parent_alive():
+            self.notify()
+            time.sleep(_LOOK_SECONDS)
+        super().run()
 
     def handle(self, conn: Any) -> Any:
         """Serve one request of a connection; what it has not sent by the deadline counts as not sent."""

@@ -62,11 +62,13 @@ class PictureService:
         settings: what is served and how.
         on_ready: told the runtime's name just before the first answer.
         on_refused: told why the model does not serve.
+        is_loading: from `start` until the model serves or is refused.
     """
 
     settings: ServiceSettings
     on_ready: Callable[[str], None] = lambda _runtime: None
     on_refused: Callable[[Exception], None] = lambda _error: None
+    is_loading: bool = field(default=False, init=False)
     _reason: str = "the model has not been loaded yet: try again in some seconds"
     _choice: RuntimeChoice | None = None
     _places: threading.BoundedSemaphore = field(init=False)
@@ -76,7 +78,7 @@ class PictureService:
 
     def start(self) -> threading.Thread:
         """Load in the background, so that health checks are answered meanwhile."""
-        self._reason = "the model is being loaded and checked: try again in some seconds"
+        self._reason, self.is_loading = "the model is being loaded and checked: try again in some seconds", True
         loader = threading.Thread(target=self.load, name="load model", daemon=True)
         loader.start()
         return loader
@@ -102,6 +104,8 @@ class PictureService:
             self._reason = f"model {settings.model_version} is not served: loading failed ({kind}), the log says where"
             logger.exception("loading failed")
             self.on_refused(error)
+        finally:
+            self.is_loading = False
 
     @property
     def choice(self) -> RuntimeChoice:

@@ -39,7 +39,7 @@ def _serve(
     policy: Annotated[Path | None, typer.Option(help="File of rules: who may use which model and when.")] = None,
     max_in_flight: Annotated[
         int, typer.Option(min=1, help="Requests under way at a time; those above get 503 at once.")
-    ] = 64,
+    ] = 256,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes for each model.")] = 1,
     serve_python: Annotated[
         Path | None, typer.Option(help="Python of the predictors' environment; by default that of .venv-serve.")

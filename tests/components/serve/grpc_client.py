@@ -1,4 +1,7 @@
-"""Sends pictures over gRPC from the serving environment: `grpc_client.py PORT FILE…`; prints one JSON message a file."""
+"""Sends pictures over gRPC from the serving environment: `grpc_client.py PORT FILE…`; prints one JSON message a file.
+
+`reward=X` in the place of a file sends feedback.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,10 @@ def main(port: str, *files: str) -> None:
         grpc.channel_ready_future(channel).result(timeout=60)
         stub = prediction_pb2_grpc.SeldonStub(channel)
         for file in files:
+            if file.startswith("reward="):
+                feedback = prediction_pb2.Feedback(reward=float(file.partition("=")[2]))
+                print(json.dumps(json_format.MessageToDict(stub.SendFeedback(feedback, timeout=60))), flush=True)
+                continue
             message = prediction_pb2.SeldonMessage()
             if file != "empty":
                 message.binData = Path(file).read_bytes()

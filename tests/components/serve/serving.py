@@ -6,10 +6,12 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +74,16 @@ class Predictor:
 
     def health(self) -> Reply:
         return self.post(b"", "/health/status", method="GET")
+
+    def counted(self) -> dict[str, float]:
+        """Counters of the predictor by `name/value of the last label`, of those with at most one label of their own."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as page:
+            lines = re.findall(r"(\w+_total)\{(.*?)\} (\S+)", page.read().decode())
+        identity = r'(deployment_name|model_version|predictor_name)="[^"]*",?'
+        return {
+            f"{name}/{re.sub(identity, '', labels).split('=')[-1].strip(chr(34))}": float(value)
+            for name, labels, value in lines
+        }
 
     def family(self) -> list[psutil.Process]:
         parent = psutil.Process(self.process.pid)

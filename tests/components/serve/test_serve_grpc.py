@@ -60,3 +60,15 @@ def test_a_large_picture_gets_its_boxes(grpc_predictor: Predictor, tmp_path: Pat
     (answer,) = ask(grpc_predictor, tmp_path / "large.png")
     (box,) = answer["jsonData"]["boxes"]
     assert [box[name] for name in ("x", "y", "width", "height")] == pytest.approx([320, 320, 160, 320], abs=1e-3)
+
+
+def test_feedback_over_grpc(grpc_predictor: Predictor) -> None:
+    before = grpc_predictor.counted()
+    counted, zero, none = ask(grpc_predictor, "reward=2", "reward=0", "reward=nan")
+    after = grpc_predictor.counted()
+    assert (counted, zero) == ({}, {})
+    assert (none["status"]["status"], none["status"]["code"]) == ("FAILURE", 400)
+    changed = {name: after[name] - before[name] for name in after if "feedback" in name or "reward" in name}
+    assert {name: change for name, change in changed.items() if change} == {
+        "belisha_feedback_total/positive": 1, "belisha_feedback_total/zero": 1, "belisha_reward_gained_total/": 2,
+    }  # fmt: skip

@@ -170,7 +170,7 @@ def test_json_unless_a_picture_is_wanted_more(tiny_predictor: Predictor, accept:
 ERRORS = {
     "unknown path": ("/nothing", "POST", 404),
     "unknown path, GET": ("/nothing/../x", "GET", 404),
-    "the wrapper's other verbs": ("/api/v1.0/feedback", "POST", 404),
+    "the wrapper's other verbs": ("/api/v1.0/aggregate", "POST", 404),
     "route": ("/route", "POST", 404),
     "wrong method": (PREDICT, "GET", 405),
     "odd method": (PREDICT, "DELETE", 405),
@@ -188,6 +188,53 @@ def test_wrong_addresses_are_refused_with_a_sentence(tiny_predictor: Predictor, 
 def test_other_pages_of_the_wrapper(tiny_predictor: Predictor) -> None:
     assert tiny_predictor.post(b"", "/health/ping", method="GET").body == b"pong"
     assert tiny_predictor.post(b"", "/metadata", method="GET").json["versions"] == ["tiny-1"]
+
+
+FEEDBACK = {
+    "seldon's executor": ("/send-feedback", {"reward": 1, "request": {"binData": "AAAA"}, "response": {"jsonData": {}}}),
+    "a caller": ("/api/v1.0/feedback", {"reward": 0.5, "truth": {"jsonData": {"pedestrians": 2}}}),
+    "nothing gained": ("/api/v0.1/feedback", {"reward": 0}),
+    "said by silence, as protobuf does": ("/send-feedback", {}),
+    "bad": ("/send-feedback", {"reward": -2}),
+}  # fmt: skip
+
+
+def rewards(running: Predictor) -> dict[str, float]:
+    return {name: value for name, value in running.counted().items() if "feedback" in name or "reward" in name}
+
+
+def test_feedback_counts_a_reward_of_zero_too(tiny_predictor: Predictor) -> None:
+    before = rewards(tiny_predictor)
+    for path, value in FEEDBACK.values():
+        reply = tiny_predictor.post(json.dumps(value).encode(), path, headers={"Content-Type": "application/json"})
+        assert (reply.status, reply.json) == (200, {})
+    after = rewards(tiny_predictor)
+    assert {name: after[name] - before[name] for name in after} == {
+        "belisha_feedback_total/negative": 1, "belisha_feedback_total/zero": 2, "belisha_feedback_total/positive": 2,
+        "belisha_reward_gained_total/": 1.5, "belisha_reward_lost_total/": 2,
+    }  # fmt: skip
+
+
+NO_FEEDBACK = [
+    b"",
+    b"no",
+    b"[1]",
+    b'{"reward": "1"}',
+    b'{"reward": true}',
+    b'{"reward": NaN}',
+    b'{"reward": 1e400}',
+    b"[" * 9999,
+]
+
+
+@pytest.mark.parametrize("body", NO_FEEDBACK)
+def test_feedback_that_is_none_is_refused_with_a_sentence(tiny_predictor: Predictor, body: bytes) -> None:
+    before = rewards(tiny_predictor)
+    reply = tiny_predictor.post(body, "/api/v1.0/feedback", headers={"Content-Type": "application/json"})
+    assert reply.status == 400
+    assert "reward" in reply.json["error"]
+    assert rewards(tiny_predictor) == before
+    assert tiny_predictor.post(b"", "/send-feedback", method="GET").status == 405
 
 
 def test_health_says_what_serves(tiny_predictor: Predictor, served_model: Path) -> None:
@@ -361,3 +408,28 @@ def test_answers_are_counted_logged_and_served_to_prometheus(tmp_path: Path, ser
 def _total(text: str, label: str) -> float:
     lines = [line for line in text.splitlines() if line.startswith("belisha_requests_total{") and label in line]
     return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def test_a_worker_in_the_place_of_a_dead_one_makes_callers_wait_and_refuses_none(
+    tmp_path: Path, served_model: Path
+) -> None:
+    """As after the kernel has ended the largest process for want of memory."""
+    with predictor(served_model, tmp_path / "log") as running:
+        assert running.wait_ready().status == 200
+        master = psutil.Process(running.process.pid)
+        worker = max(master.children(), key=lambda child: child.memory_info().rss)
+        worker.kill()
+        worker.wait(10)
+        for _ in range(5):
+            assert running.post(PICTURE).json["boxes"] == [BOX]
+        assert max(master.children(), key=lambda child: child.memory_info().rss).pid != worker.pid
+
+
+def test_nothing_outlives_a_killed_launcher(tmp_path: Path, served_model: Path) -> None:
+    with predictor(served_model, tmp_path / "log", environment={"GRPC_WORKERS": "1"}) as running:
+        assert running.wait_ready().status == 200
+        children = running.family()[1:]
+        assert len(children) >= 5, "a REST worker, gRPC and its worker, two metrics servers"
+        running.process.kill()
+        _, left = psutil.wait_procs(children, timeout=40)
+        assert not left

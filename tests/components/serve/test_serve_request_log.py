@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from belisha.components.serve.metrics import Dropped
-from belisha.components.serve.request_log_writer import LogCounts, LogSettings, RequestLogWriter
+from belisha.components.serve.request_log_writer import LogCounts, LogSettings, RequestLogWriter, row_bytes
 from belisha.components.shared.errors import StorageError
 from belisha.components.shared.request_log import read_log
 from belisha.components.shared.storage import ObjectStore, open_store
@@ -179,6 +180,49 @@ def test_a_full_queue_drops_at_once_and_counts(store: FailingStore) -> None:
     store.gate.set()
     assert writer.close() == LogCounts(60, 30, 30)
     assert len(ids_of(store)) == 30
+
+
+def test_rows_of_crowded_pictures_are_bounded_by_their_memory(store: FailingStore) -> None:
+    """A thousand boxes a row: ten thousand rows of them would be more than a gigabyte."""
+    store.fails = True
+    crowded = replace(row(NOON, "crowded"), scores=(0.5,) * 1000, boxes_xywh_px=(1.0,) * 4000)
+    told: list[tuple[int, Dropped]] = []
+    settings = replace(QUICK, queue_bytes=10 * row_bytes(crowded), queue_rows=10_000)
+    writer = RequestLogWriter(store, settings, meter=Told(told))  # type: ignore[arg-type]
+    assert sum(writer.offer(crowded) for _ in range(50)) == 10
+    assert (len(told), {reason for _, reason in told}) == (40, {Dropped.QUEUE_BYTES})
+    store.fails = False
+    wait_for(lambda: writer.counts().waiting == 0)
+    assert offer_many(writer, 5) == 5, "there is room again"
+    assert writer.close() == LogCounts(55, 15, 40)
+
+
+def test_a_shard_of_crowded_pictures_is_closed_early(store: FailingStore) -> None:
+    crowded = replace(row(NOON, "crowded"), scores=(0.5,) * 1000, boxes_xywh_px=(1.0,) * 4000)
+    settings = LogSettings(shard_seconds=3600, shard_bytes=3 * row_bytes(crowded))
+    writer = RequestLogWriter(store, settings)  # type: ignore[arg-type]
+    for _ in range(7):
+        writer.offer(crowded)
+    wait_for(lambda: writer.counts().written == 6)
+    writer.close()
+    assert len(shards_of(store)) == 3
+
+
+def test_the_memory_of_a_row_is_reckoned_right() -> None:
+    """Within a factor of two of what Python really takes."""
+    for boxes in (0, 300):
+        rows = []
+        tracemalloc.start()
+        for number in range(500):
+            numbers = [float(number + index) + 0.5 for index in range(5 * boxes)]
+            rows.append(
+                replace(
+                    row(NOON, f"request-{number}"), scores=tuple(numbers[:boxes]), boxes_xywh_px=tuple(numbers[boxes:])
+                )
+            )
+        real = tracemalloc.get_traced_memory()[0] / len(rows)
+        tracemalloc.stop()
+        assert real / 2 < row_bytes(rows[0]) < 2 * real + 1200
 
 
 def test_closing_is_bounded_and_what_is_left_is_counted(store: FailingStore) -> None:
