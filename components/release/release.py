@@ -72,7 +72,7 @@ def promote(
     """
     registry = open_registry(storage_uri, must_exist=True)
     # The champion may change under our feet, but versions never do: so reading them inside a repeated decision is safe.
-    return _apply(
+    return apply_move(
         registry,
         lambda _, state: policy.promotion(state, registry.version(version or _challenger(state)), reason, force=force),
         expect_record,
@@ -82,12 +82,13 @@ def promote(
 def rollback(storage_uri: str, *, reason: str, expect_record: int | None = None) -> ReleaseOutcome:
     """End the challenger's trial if there is one, else restore the champion before; arguments and errors as `promote`."""
     registry = open_registry(storage_uri, must_exist=True)
-    return _apply(registry, lambda records, state: policy.rollback(records, state, reason), expect_record)
+    return apply_move(registry, lambda records, state: policy.rollback(records, state, reason), expect_record)
 
 
-def _apply(
-    registry: Registry, decide: Callable[[list[Record], LedgerState], policy.Move], expect_record: int | None
+def apply_move(
+    registry: Registry, decide: Callable[[list[Record], LedgerState], policy.Move], expect_record: int | None = None
 ) -> ReleaseOutcome:
+    """Record what a policy decides, again after every lost race; raises what `decide` raises, InputError, StorageError."""
     moves: list[policy.Move] = []
 
     def drafted(records: list[Record], state: LedgerState) -> Draft | None:

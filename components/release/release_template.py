@@ -98,7 +98,7 @@ def parse_release_template(text: str, where: str = TEMPLATE_FILE) -> ReleaseTemp
 
 def _mode(root: dict[str, Any], where: str) -> Mode:
     try:
-        return Mode(root.get("mode"))
+        return Mode(str(root.get("mode")))
     except ValueError:
         raise _refused(where, "mode", f"expected one of {', '.join(Mode)}, got {root.get('mode')!r}") from None
 
