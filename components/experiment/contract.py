@@ -22,7 +22,6 @@ from belisha.components.experiment.settings import ExperimentSettings
 from belisha.components.shared.verdict import Gate
 
 EXPERIMENT_SCHEMA = "belisha.experiment/1"
-EXPERIMENTS_PREFIX = "experiments"
 EXPERIMENT_FILE, REPORT_FILE = "experiment.json", "report.html"
 
 

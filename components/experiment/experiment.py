@@ -8,18 +8,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from belisha.components.experiment import gateway_levels
 from belisha.components.experiment.contract import (
     EXPERIMENT_FILE,
-    EXPERIMENTS_PREFIX,
     REPORT_FILE,
     experiment_json,
     outcome_json,
 )
 from belisha.components.experiment.judge import ExperimentVerdict, Judgement, judge
+from belisha.components.experiment.last_check import LastCheck, folder_of, remember, remembered
 from belisha.components.experiment.report import write_experiment_report
 from belisha.components.experiment.settings import ExperimentSettings
-from belisha.components.experiment.sources import Gathered, Sources, counters_key, gather
+from belisha.components.experiment.sources import Gathered, Sources, gather
 from belisha.components.experiment.trial import EVENT, RESUME, Trial, trial_of
 from belisha.components.shared.errors import AlreadyExistsError, ConflictError, InputError
 from belisha.components.shared.files import directory_aside, sha256_of_file, write_json
@@ -105,11 +104,11 @@ def judge_experiment(
     if check.trial is None or check.gathered is None or check.judgement is None:
         return check
     digest = write_check(out_dir, check)
-    if check.gathered.counted is not None:
-        gateway_levels.remember(open_store(sources.storage_uri), counters_key(check.trial), check.gathered.counted)
+    last = LastCheck(check.at, check.sentence, settings, check.gathered.counted)
+    remember(open_store(sources.storage_uri), check.trial, last)
     if not check.judgement.event:
         return check
-    folder = f"{EXPERIMENTS_PREFIX}/{check.trial.name}/{digest}"
+    folder = f"{folder_of(check.trial)}/{digest}"
     uri = _keep(sources.storage_uri, folder, out_dir)
     record = registry.ledger.append(_decision(check.trial, check.judgement, digest, folder, check))
     number = record.number if record is not None else None
@@ -118,17 +117,26 @@ def judge_experiment(
 
 def look(
     sources: Sources,
-    settings: ExperimentSettings,
+    settings: ExperimentSettings | None = None,
     *,
     registry: Registry | None = None,
     clock: Clock = system_clock,
 ) -> Check:
-    """What a check would find now, without doing anything; errors as `judge_experiment`."""
+    """What a check would find now, without doing anything; errors as `judge_experiment`.
+
+    Args:
+        sources: of the evidence.
+        settings: what is asked; None asks what the last check asked, or else the defaults.
+        registry: of the storage; None opens it.
+        clock: the present.
+    """
     registry = registry or open_registry(sources.storage_uri, must_exist=True)
     now, trial = clock(), trial_of(registry.ledger.records())
     if trial is None:
-        return Check(None, None, None, settings, now)
-    gathered = gather(sources, registry, trial, settings, now)
+        return Check(None, None, None, settings or ExperimentSettings(), now)
+    before = remembered(open_store(sources.storage_uri), trial)
+    settings = settings or (before.settings if before else ExperimentSettings())
+    gathered = gather(sources, registry, trial, settings, now, before)
     return Check(trial, gathered, judge(gathered.evidence, settings, now), settings, now)
 
 

@@ -16,11 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from belisha.components.experiment.guards import Attempts
 from belisha.components.experiment.prometheus_levels import UnreachableError
-from belisha.components.shared.errors import InputError, NotFoundError
-from belisha.components.shared.files import canonical_json
-from belisha.components.shared.storage import ObjectStore
+from belisha.components.shared.errors import InputError
 
-COUNTERS_SCHEMA = "belisha.experiment_counters/1"
 _SECONDS = 10.0
 _MOST_BYTES = 16 * 2**20
 _ANSWERED = ("answered", "client_error")
@@ -57,34 +54,19 @@ def gateway_attempts(url: str, version: str) -> Counted:
     return Counted(own.attempts + sum(one.attempts for one in shadows), own.failed + sum(one.failed for one in shadows))
 
 
-def remember(store: ObjectStore, key: str, now: Counted) -> None:
-    """Keep what was read for the next check."""
-    store.write(key, canonical_json({"schema": COUNTERS_SCHEMA, "attempts": now.attempts, "failed": now.failed}))
-
-
-def since_last_check(store: ObjectStore, key: str, now: Counted) -> list[Attempts]:
-    """What came since the check that was remembered last, if any, and the whole count.
+def since_last_check(before: Counted | None, now: Counted) -> list[Attempts]:
+    """What came since the check before, if there was one, and the whole count.
 
     Args:
-        store: keeps the count between checks.
-        key: of that.
-        now: what was read.
+        before: what the last check read; None for the first.
+        now: what was read now.
     """
-    before = _remembered(store, key)
     whole = Attempts(now.attempts, now.failed, "since the gateway began")
     if before is None or before.attempts > now.attempts or before.failed > now.failed:
         # A gateway that was started again counts from 0: all of it came since the last check.
         return [whole]
     recent = Attempts(now.attempts - before.attempts, now.failed - before.failed, "since the last check")
     return [recent, whole]
-
-
-def _remembered(store: ObjectStore, key: str) -> Counted | None:
-    try:
-        value = json.loads(store.read(key))
-        return Counted(int(value["attempts"]), int(value["failed"])) if value["schema"] == COUNTERS_SCHEMA else None
-    except (NotFoundError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _of_gateway(samples: Iterable[Any], version: str) -> Counted:
@@ -94,7 +76,7 @@ def _of_gateway(samples: Iterable[Any], version: str) -> Counted:
             continue
         if sample.name == "belisha_gateway_requests_total" and sample.labels.get("outcome") in _ANSWERED:
             answered += sample.value
-        elif sample.name == "belisha_gateway_failed_attempts_total":
+        elif sample.name == "belisha_gateway_failures_total":
             failed += sample.value
     return Counted(round(answered + failed), round(failed))
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from belisha.components.experiment import gateway_levels
-from belisha.components.experiment.contract import EXPERIMENTS_PREFIX
 from belisha.components.experiment.guards import ServiceLevels
 from belisha.components.experiment.judge import Evidence
+from belisha.components.experiment.last_check import LastCheck
 from belisha.components.experiment.log_evidence import LogEvidence, read_log_evidence
 from belisha.components.experiment.model_runner import model_runner
 from belisha.components.experiment.outcome import tally_of
@@ -20,8 +20,6 @@ from belisha.components.experiment.settings import ExperimentSettings
 from belisha.components.experiment.trial import Trial
 from belisha.components.shared.registry import Registry
 from belisha.components.shared.storage import open_store
-
-COUNTERS_FILE = "counters.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +62,33 @@ class Gathered:
     counted: gateway_levels.Counted | None = None
 
 
-def gather(sources: Sources, registry: Registry, trial: Trial, settings: ExperimentSettings, now: datetime) -> Gathered:
+def gather(
+    sources: Sources,
+    registry: Registry,
+    trial: Trial,
+    settings: ExperimentSettings,
+    now: datetime,
+    before: LastCheck | None = None,
+) -> Gathered:
     """Read everything that a judgement of the trial stands on.
+
+    Args:
+        sources: where.
+        registry: of the models.
+        trial: the experiment.
+        settings: what is asked.
+        now: the present.
+        before: the last check.
 
     Raises:
         ContractError: a record or a shard is damaged.
         StorageError: the store failed.
     """
     log = read_log_evidence(open_store(sources.log_uri or sources.storage_uri), trial, settings, now)
-    levels, counted = _levels(sources, trial, settings, log, now)
+    levels, counted = _levels(sources, trial, settings, log, now, before)
     reviews = _reviews(sources, registry, trial, settings)
     evidence = Evidence(trial, log.assignments, log.challenger_answers, levels, tally_of(reviews.judged))
     return Gathered(evidence, reviews.compared, reviews.waiting, reviews.left_out, log.shadows, counted)
-
-
-def counters_key(trial: Trial) -> str:
-    """Where the gateway's counters are kept between checks."""
-    return f"{EXPERIMENTS_PREFIX}/{trial.name}/{COUNTERS_FILE}"
 
 
 def _reviews(sources: Sources, registry: Registry, trial: Trial, settings: ExperimentSettings) -> ReviewEvidence:
@@ -91,7 +99,12 @@ def _reviews(sources: Sources, registry: Registry, trial: Trial, settings: Exper
 
 
 def _levels(
-    sources: Sources, trial: Trial, settings: ExperimentSettings, log: LogEvidence, now: datetime
+    sources: Sources,
+    trial: Trial,
+    settings: ExperimentSettings,
+    log: LogEvidence,
+    now: datetime,
+    before: LastCheck | None,
 ) -> tuple[ServiceLevels, gateway_levels.Counted | None]:
     """Prometheus where it is given, else the gateway's counters for failures and the request log for latencies."""
     if sources.prometheus is not None:
@@ -106,5 +119,5 @@ def _levels(
         counted = gateway_levels.gateway_attempts(sources.gateway_url, trial.challenger)
     except UnreachableError as error:
         return ServiceLevels((), challenger, champion, str(error)), None
-    attempts = gateway_levels.since_last_check(open_store(sources.storage_uri), counters_key(trial), counted)
+    attempts = gateway_levels.since_last_check(before.counted if before else None, counted)
     return ServiceLevels(attempts, challenger, champion), counted
