@@ -12,6 +12,7 @@ from belisha.components.shared.errors import InputError
 
 if TYPE_CHECKING:
     from belisha.components.acquire.labels import BoxOrigin
+    from belisha.components.acquire.options import AcquireSummary
 
 _EPILOG = (
     "Examples:  belisha acquire photos/ --out data  ·  belisha acquire labels.json --images pictures.zip --out data  ·  "
@@ -86,14 +87,18 @@ def register(app: typer.Typer) -> None:
         )
         with progress_sink() as progress:
             summary = run(sources, out, join_uri(storage or str(out), "pictures"), options, progress)
-        for note in summary.notes:
-            print_sentence(f"note: {note}")
-        print_sentence(
-            f"{summary.images} pictures with {summary.pedestrians} pedestrians and {summary.ignored} ignore regions are in "
-            f"{out}, {summary.quarantined} are in quarantine; look at {out / 'card.html'}"
-        )
+        _print_summary(summary, out)
         if json_output:
             print_json(summary.to_json())
+
+
+def _print_summary(summary: AcquireSummary, out: Path) -> None:
+    for note in summary.notes:
+        print_sentence(f"note: {note}")
+    print_sentence(
+        f"{summary.images} pictures with {summary.pedestrians} pedestrians and {summary.ignored} ignore regions are in "
+        f"{out}, {summary.quarantined} are in quarantine; look at {out / 'card.html'}"
+    )
 
 
 def _box_origin(text: str) -> BoxOrigin:
