@@ -64,13 +64,32 @@ EXECUTOR = Source(
     lambda window, le: _executor("bucket", f"{_PREDICTIONS}{le}", window, ", le"),
     lambda window: _executor("count", _PREDICTIONS, window),
 )
-_ATTEMPTS = '{__name__=~"belisha_gateway_(requests|failures)_total", model_version!="none"}'
+# An attempt that never reached a predictor is made again elsewhere, often many times, and harms nobody.
+_BROKEN = 'reason=~"timeout|connection|status"'
+_UNANSWERED = 'belisha_gateway_requests_total{model_version="none", outcome="failed"}'
+
+
+def _gateway_errors(window: str) -> str:
+    """Attempts that broke, and for the champion also requests that nobody answered."""
+    broken = _sum(f"rate(belisha_gateway_failures_total{{{_BROKEN}}}[{window}])")
+    champion = f'group by ({BY_VERSION}) (ab:role:info{{role="champion"}})'
+    unanswered = (
+        f"sum by ({BY_DEPLOYMENT}) (rate({_UNANSWERED}[{window}])) * on ({BY_DEPLOYMENT}) group_right () {champion}"
+    )
+    return f"({broken} + ({unanswered} or 0 * {broken}))"
+
+
+def _gateway_requests(window: str) -> str:
+    answered = _sum(f'rate(belisha_gateway_requests_total{{model_version!="none"}}[{window}])')
+    return f"({answered} + {_gateway_errors(window)})"
+
+
 _GATEWAY = "belisha_gateway_seconds"
 GATEWAY = Source(
     "gateway",
     'belisha_gateway_requests_total{model_version!="none"}',
-    lambda window: _sum(f"rate({_ATTEMPTS}[{window}])"),
-    lambda window: _sum(f"rate(belisha_gateway_failures_total[{window}])"),
+    _gateway_requests,
+    _gateway_errors,
     lambda window, le: _sum(f'rate({_GATEWAY}_bucket{{stage="total"{le}}}[{window}])', ", le"),
     lambda window: _sum(f'rate({_GATEWAY}_count{{stage="total"}}[{window}])'),
 )

@@ -21,7 +21,7 @@ from belisha.components.route.gateway.fleet import Fleet, Upstream
 from belisha.components.route.gateway.forwarding import Forwarder, PredictorFailedError, Served
 from belisha.components.route.gateway.health import HealthChecker
 from belisha.components.route.gateway.http_server import SentenceServer, response_of
-from belisha.components.route.gateway.metrics import CONTENT_TYPE, GatewayMetrics, shares_of
+from belisha.components.route.gateway.metrics import CONTENT_TYPE, NOBODY, GatewayMetrics, shares_of
 from belisha.components.route.gateway.settings import GatewaySettings
 from belisha.components.route.gateway.shadows import Shadows
 from belisha.components.route.policy import Policy
@@ -29,7 +29,6 @@ from belisha.components.shared.errors import InputError
 
 _log = logging.getLogger(__name__)
 _SHED_RETRY_SECONDS = 1
-_NOBODY = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +236,7 @@ class Gateway:
         return Answer(answer.status, answer.body, answer.content_type, headers)
 
     def _refused(self, refusal: RefusedError, request_id: str) -> Answer:
-        self.metrics.requests.labels(_NOBODY, _NOBODY, refusal.outcome).inc()
+        self.metrics.requests.labels(NOBODY, NOBODY, refusal.outcome).inc()
         answer = refusal.answer(request_id)
         return Answer(answer.status, answer.body, headers={**answer.headers, answers.REQUEST_ID: request_id})
 

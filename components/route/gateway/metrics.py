@@ -8,7 +8,8 @@ from belisha.components.route.gateway.fleet import Fleet
 
 _BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 # Why an attempt at a predictor failed.
-FAILURES = ("timeout", "connection", "status")
+FAILURES = ("unreachable", "not_ready", "timeout", "connection", "status")
+NOBODY = "none"
 # Times of creation would be half of all series, and nobody asks for them.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,6 +50,7 @@ class GatewayMetrics:
             self.healthy.labels(version, role).set(healthy)
             self.asked_ratio.labels(version, role).set(asked)
             self._begin_at_zero(version, role)
+        self.requests.labels(NOBODY, NOBODY, "failed")
             if realised is not None:
                 self.realised_ratio.labels(version, role).set(realised)
         return generate_latest(self.registry)
