@@ -50,9 +50,9 @@ class GatewayMetrics:
             self.healthy.labels(version, role).set(healthy)
             self.asked_ratio.labels(version, role).set(asked)
             self._begin_at_zero(version, role)
-        self.requests.labels(NOBODY, NOBODY, "failed")
             if realised is not None:
                 self.realised_ratio.labels(version, role).set(realised)
+        self.requests.labels(NOBODY, NOBODY, "failed")
         return generate_latest(self.registry)
 
     def _begin_at_zero(self, version: str, role: str) -> None:
