@@ -71,28 +71,32 @@ class Load:
         session: aiohttp.ClientSession,
         *,
         per_second: float,
-        seconds: float,
         at_most: int,
+        going: Callable[[], bool],
         take: Callable[[Reply], None],
     ) -> int:
-        """Send at a steady rate whether or not answers come; returns how many were not sent for `at_most` were under way."""
-        begin, due, skipped, tasks = time.perf_counter(), 0, 0, set[asyncio.Task[None]]()
+        """Send at a steady rate while `going`, by at most so many clients, each of which waits for its answer.
+
+        Returns:
+            How many requests were held back because all clients were waiting.
+        """
+        begin, due, held_back, tasks = time.perf_counter(), 0, 0, set[asyncio.Task[None]]()
 
         async def one() -> None:
             take(await self._ask(session))
 
-        while (now := time.perf_counter() - begin) < seconds:
-            while due < now * per_second:
+        while going():
+            while due < (time.perf_counter() - begin) * per_second:
                 due += 1
                 if len(tasks) >= at_most:
-                    skipped += 1
+                    held_back += 1
                     continue
                 task = asyncio.create_task(one())
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
             await asyncio.sleep(min(0.5, 1 / per_second))
         await asyncio.gather(*tasks)
-        return skipped
+        return held_back
 
     async def _ask(self, session: aiohttp.ClientSession) -> Reply:
         number = self.sent % len(self.pictures)
