@@ -27,7 +27,8 @@ Examples:
 
     belisha drift check --storage run1/storage --mode textbook --correction bh --no-record
 
-Exit codes: 0 no drift, 1 drift, 3 too little to judge, 70 or 75 no check could be made, 2 bad input.
+Exit codes: 0 no drift, 1 drift, 3 too little to judge, 70 or 75 no check could be made, 2 bad input. With --job the first three
+are 0.
 """
 _REFERENCE_EXAMPLES = """
 Examples:
@@ -83,11 +84,15 @@ def _check(
     report: Annotated[Path | None, typer.Option(help="Write the report, one HTML page, to this file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write drift.json and report.html into this folder.")] = None,
     record: Annotated[bool, typer.Option(help="Write a confirmed alert to the ledger.")] = True,
+    job: Annotated[
+        bool, typer.Option("--job", help="Exit with 0 on every verdict that could be reached, for a CronJob.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Compare the champion's last predictions with its reference; confirmed drift becomes one record of the ledger."""
     given: dict[str, Any] = dict(locals())
     from belisha.components.drift.step import CheckRequest, run_check
+    from belisha.components.shared.verdict import Verdict
 
     request = CheckRequest(
         storage_uri=storage,
@@ -108,7 +113,8 @@ def _check(
         _print_outcome(outcome)
     for warning in outcome.warnings:
         print_sentence(f"warning: {warning}")
-    raise typer.Exit(outcome.check.verdict.exit_code)
+    verdict = outcome.check.verdict
+    raise typer.Exit(0 if job and verdict is not Verdict.ERROR else verdict.exit_code)
 
 
 def _reference(
