@@ -1,0 +1,89 @@
+"""Simulated experiments for the real judge: equal, better and worse challengers, a look after every picture."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from belisha.components.experiment.guards import Attempts, MeasuredLatencies, ServiceLevels
+from belisha.components.experiment.judge import Evidence, Judgement, judge
+from belisha.components.experiment.outcome import Tally
+from belisha.components.experiment.sample_ratio import Assignments
+from belisha.components.experiment.settings import ExperimentSettings
+from belisha.components.experiment.trial import PROMOTE, STOP, ShareStep, Trial
+
+BEGIN = datetime(2026, 5, 1, tzinfo=UTC)
+_QUIET_SECONDS = np.full(1000, 0.05, np.float32)
+_QUIET = ServiceLevels(
+    [Attempts(1000, 0, "always")], MeasuredLatencies(_QUIET_SECONDS), MeasuredLatencies(_QUIET_SECONDS)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a simulated experiment ended.
+
+    Attributes:
+        event: `promote`, `stop`, `pause`, or empty where the pictures ran out.
+        decided: disagreements that were decided by then.
+        pictures: that were reviewed by then.
+        largest_share: of the challenger on the way, 0..1.
+    """
+
+    event: str
+    decided: int
+    pictures: int
+    largest_share: float
+
+
+def trial_at(share_ratio: float, begun_at: datetime = BEGIN) -> Trial:
+    """A trial whose share stands where it does since the beginning."""
+    return Trial("v1", "v2", 2, begun_at, (ShareStep(3, begun_at, share_ratio, "judge", by_judge=True),), 3, 3)
+
+
+@functools.lru_cache(maxsize=200_000)
+def judged_quietly(share_ratio: float, wins: int, losses: int, settings: ExperimentSettings) -> Judgement:
+    """The judgement where the guards are content and the dice fall as they should, so that only the outcome speaks."""
+    challenger = round(10_000 * share_ratio)
+    evidence = Evidence(
+        trial_at(share_ratio),
+        Assignments(share_ratio, 10_000 - challenger, challenger),
+        challenger,
+        _QUIET,
+        Tally(wins, losses),
+    )
+    return judge(evidence, settings, BEGIN + timedelta(hours=1))
+
+
+def simulate(
+    rng: np.random.Generator,
+    *,
+    disagreement_ratio: float,
+    win_ratio: float,
+    settings: ExperimentSettings,
+    pictures: int,
+) -> Ended:
+    """Review pictures one by one and ask the judge after each.
+
+    Args:
+        rng: of the pictures.
+        disagreement_ratio: share of the pictures that one model wins.
+        win_ratio: share of those that the challenger wins.
+        settings: of the judge.
+        pictures: to end after.
+    """
+    decided = rng.random(pictures) < disagreement_ratio
+    won = rng.random(pictures) < win_ratio
+    share, wins, losses, largest = 0.0, 0, 0, 0.0
+    for number in range(pictures):
+        wins += bool(decided[number] and won[number])
+        losses += bool(decided[number] and not won[number])
+        judgement = judged_quietly(share, wins, losses, settings)
+        if judgement.event in (PROMOTE, STOP):
+            return Ended(judgement.event, wins + losses, number + 1, largest)
+        share = judgement.state.challenger_traffic_ratio
+        largest = max(largest, share)
+    return Ended("", wins + losses, pictures, largest)
