@@ -108,8 +108,13 @@ def shard_key(begin: datetime, writer: str, number: int) -> str:
 
 def encode_shard(rows: Sequence[PredictionRow]) -> bytes:
     """Rows as the bytes of one Parquet file."""
+    return encode_table(table_of(rows))
+
+
+def encode_table(table: pa.Table) -> bytes:
+    """A table in the log's schema as the bytes of one Parquet file."""
     buffer = io.BytesIO()
-    pq.write_table(table_of(rows), buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
 
 
