@@ -13,7 +13,6 @@ from xml.etree import ElementTree
 from belisha.components.review.answers import (
     LABELS,
     MAX_FILE_BYTES,
-    PEDESTRIAN,
     Items,
     annotator_name,
     checked_box,
@@ -51,7 +50,7 @@ def xml_of(items: Iterable[QueueItem], least_score: float = LEAST_SCORE) -> byte
                 "xtl": f"{one.x:.2f}", "ytl": f"{one.y:.2f}",
                 "xbr": f"{one.x + one.width:.2f}", "ybr": f"{one.y + one.height:.2f}",
             }  # fmt: skip
-            facts = {"label": PEDESTRIAN, "source": "auto", "occluded": "0", "z_order": "0"}
+            facts = {"label": one.label, "source": "auto", "occluded": "0", "z_order": "0"}
             ElementTree.SubElement(image, "box", {**facts, **corners})
     ElementTree.indent(root)
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'.encode()

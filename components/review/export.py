@@ -13,7 +13,7 @@ from typing import Any
 
 from belisha.components.review import cvat, label_studio, own_json
 from belisha.components.review.dataset import suffix_of
-from belisha.components.review.suggestions import LEAST_SCORE
+from belisha.components.review.suggestions import LEAST_SCORE, for_adjudication
 from belisha.components.shared.errors import InputError, NoDataError
 from belisha.components.shared.files import write_bytes_atomic, write_json
 from belisha.components.shared.picture_store import PictureReader
@@ -40,6 +40,7 @@ class ExportSettings:
         format: for which tool.
         batch: number of the batch; 0 for all.
         everything: pictures that have a truth already, too.
+        disputed: pictures with disputed boxes alone, for an adjudicator, who sees what the others drew.
         pictures: put the pictures into the export.
         image_address: how Label Studio's browser finds a picture; `{uri}`, `{id}` and `{file}` are filled in.
         suggestions: the models' boxes to begin with.
@@ -49,6 +50,7 @@ class ExportSettings:
     format: Format = Format.LABEL_STUDIO
     batch: int = 0
     everything: bool = False
+    disputed: bool = False
     pictures: bool = False
     image_address: str = "{uri}"
     suggestions: bool = True
@@ -98,8 +100,14 @@ def waiting(storage_uri: str, settings: ExportSettings) -> list[QueueItem]:
         raise InputError(
             f"there is no batch {settings.batch}: {len(batches)} were handed out; see `belisha review status`"
         )
+    batches = [batch for batch in batches if settings.batch in (0, batch.number)]
+    if settings.disputed:
+        items = for_adjudication(batches, read_imports(store))
+        if not items:
+            raise NoDataError(f"no picture of {store.uri} has disputed boxes: there is nothing to decide")
+        return items
     imports = [] if settings.everything else read_imports(store)
-    items = [item for batch, item in waiting_items(batches, imports) if settings.batch in (0, batch.number)]
+    items = [item for _, item in waiting_items(batches, imports)]
     if not items:
         raise NoDataError(f"no picture of {store.uri} waits for people: run `belisha review select`, or export --all")
     return items

@@ -22,7 +22,8 @@ from belisha.components.review.answers import (
     seconds_or_none,
     vote_of,
 )
-from belisha.components.review.suggestions import LEAST_SCORE, clipped
+from belisha.components.review.suggestions import IGNORE_REGIONS, LEAST_SCORE, clipped
+from belisha.components.shared.boxes import FloatArray
 from belisha.components.shared.errors import InputError
 from belisha.components.shared.manifest import Box
 from belisha.components.shared.review_queue import ModelAnswer, QueueItem, Vote
@@ -68,7 +69,7 @@ def tasks_of(
 def _prediction(item: QueueItem, answer: ModelAnswer, least_score: float) -> dict[str, Any]:
     boxes = clipped(item, answer.boxes())
     result = [
-        _region(item, row, score, f"{answer.model_version}-{place}")
+        _region(item, row, score, answer.model_version, place)
         for place, (row, score) in enumerate(zip(boxes, answer.scores, strict=False))
         if score >= least_score and min(row[2], row[3]) >= 1
     ]
@@ -76,7 +77,7 @@ def _prediction(item: QueueItem, answer: ModelAnswer, least_score: float) -> dic
     return {"model_version": answer.model_version, "score": score, "result": result}
 
 
-def _region(item: QueueItem, xywh_px: Any, score: float, region_id: str) -> dict[str, Any]:
+def _region(item: QueueItem, xywh_px: FloatArray, score: float, version: str, place: int) -> dict[str, Any]:
     x, y, width, height = (float(value) for value in xywh_px)
     value = {
         "x": 100 * x / item.width_px,
@@ -84,10 +85,10 @@ def _region(item: QueueItem, xywh_px: Any, score: float, region_id: str) -> dict
         "width": 100 * width / item.width_px,
         "height": 100 * height / item.height_px,
         "rotation": 0,
-        "rectanglelabels": [PEDESTRIAN],
+        "rectanglelabels": [IGNORE if version == IGNORE_REGIONS else PEDESTRIAN],
     }
     return {
-        "id": region_id,
+        "id": f"{version}-{place}",
         "from_name": FROM_NAME,
         "to_name": TO_NAME,
         "type": "rectanglelabels",

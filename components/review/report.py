@@ -55,11 +55,11 @@ def write_import_report(path: Path, imported: Imported) -> None:
 def _headline(imported: Imported) -> Markup:
     truths = [one.truth for one in imported.reviewed]
     disputed = sum(truth.disputed for truth in truths)
-    boxes = [box for truth in truths for box in truth.boxes]
+    ignored = [box.ignore for truth in truths for box in truth.boxes]
     f1, alpha = imported.agreement.mean_f1, imported.agreement.alpha
     return facts([
         Fact("Reviewed pictures", f"{len(truths):,}", f"{imported.waiting:,} wait"),
-        Fact("Pedestrians", f"{sum(not box.ignore for box in boxes):,}", f"{sum(box.ignore for box in boxes):,} ignore regions"),
+        Fact("Pedestrians", f"{ignored.count(False):,}", f"{ignored.count(True):,} ignore regions"),
         Fact("Disputed boxes", f"{disputed:,}", "for an adjudicator", "warn" if disputed else "good"),
         Fact("Pairwise F1", "–" if f1 is None else f"{f1:.3f}", "at IoU 0.5, mean of pairs"),
         Fact("Krippendorff's alpha", "–" if alpha is None else f"{alpha:.3f}", "0.8 is good, 0.667 tentative"),
@@ -69,10 +69,10 @@ def _headline(imported: Imported) -> Markup:
 def _reading(imported: Imported) -> Markup:
     counts = {method: sum(one.truth.method is method for one in imported.reviewed) for method in Method}
     return paragraph(
-        f"{counts[Method.ONE_ANNOTATOR]} pictures have one person's boxes as they are, {counts[Method.CONSENSUS]} the consensus "
-        f"of several ({MIN_VOTES} votes, coordinate-wise median), {counts[Method.ADJUDICATED]} an adjudicator's. A box that one of "
-        f"several people drew alone, or whose votes overlap by less than {MIN_MEAN_IOU} on average, is disputed: it counts as an "
-        "ignore region until an adjudicator decides, and is never dropped."
+        f"{counts[Method.ONE_ANNOTATOR]} pictures have one person's boxes as they are, {counts[Method.CONSENSUS]} the "
+        f"consensus of several ({MIN_VOTES} votes, coordinate-wise median), {counts[Method.ADJUDICATED]} an adjudicator's. A "
+        f"box that one of several people drew alone, or whose votes overlap by less than {MIN_MEAN_IOU} on average, is "
+        "disputed: it counts as an ignore region until an adjudicator decides, and is never dropped."
     )
 
 

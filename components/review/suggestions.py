@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from belisha.components.review.answers import IGNORE, PEDESTRIAN
+from belisha.components.review.consensus import DISPUTED
 from belisha.components.review.scores import SAME_BOX_IOU
 from belisha.components.shared.boxes import FloatArray, clip_xywh, iou
-from belisha.components.shared.review_queue import QueueItem
+from belisha.components.shared.review_queue import Batch, Import, ModelAnswer, QueueItem, Truth
 
 # Below it a box costs a person more to take away than to draw.
 LEAST_SCORE = 0.25
 _MIN_SIDE_PX = 1.0
+# What stands in for a model's version where people's own boxes are shown to an adjudicator.
+CONSENSUS, IGNORE_REGIONS = "consensus", "ignore regions"
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A box that models suggest, in pixels of the upright picture, with its best score and the versions that found it."""
+    """A box to begin with.
+
+    Attributes:
+        x: left edge, in pixels of the upright picture.
+        y: top edge.
+        width: in pixels.
+        height: in pixels.
+        label: `pedestrian` or `ignore`.
+        score: the best of the models'.
+        models: versions that found it.
+    """
 
     x: float
     y: float
     width: float
     height: float
+    label: str
     score: float
     models: tuple[str, ...]
 
@@ -47,7 +63,34 @@ def suggestions_of(item: QueueItem, least_score: float = LEAST_SCORE) -> list[Su
 
 def _suggestion(row: FloatArray, score: float, models: set[str]) -> Suggestion:
     x, y, width, height = (round(float(value), 2) for value in row)
-    return Suggestion(x, y, width, height, round(score, 4), tuple(sorted(models)))
+    label = IGNORE if IGNORE_REGIONS in models else PEDESTRIAN
+    return Suggestion(x, y, width, height, label, round(score, 4), tuple(sorted(models)))
+
+
+def for_adjudication(batches: Iterable[Batch], imports: Iterable[Import]) -> list[QueueItem]:
+    """Pictures with disputed boxes; what the others agree on, and what they do not, stands in for the models' answers."""
+    truths = {truth.picture_id: truth for one in imports for truth in one.truths}
+    return [
+        replace(item, answers=_as_answers(truths[item.picture_id]))
+        for batch in batches
+        for item in batch.items
+        if item.picture_id in truths and truths[item.picture_id].disputed
+    ]
+
+
+def _as_answers(truth: Truth) -> tuple[ModelAnswer, ...]:
+    kinds = {
+        CONSENSUS: [box for box in truth.boxes if not box.ignore],
+        DISPUTED: [box for box in truth.boxes if box.occlusion == DISPUTED],
+        IGNORE_REGIONS: [box for box in truth.boxes if box.ignore and box.occlusion != DISPUTED],
+    }
+    return tuple(
+        ModelAnswer(
+            kind, "people", "", shadow=False, boxes_xywh_px=tuple((box.x, box.y, box.width, box.height) for box in boxes),
+            scores=(0.5 if kind == DISPUTED else 1.0,) * len(boxes),
+        )
+        for kind, boxes in kinds.items()
+    )  # fmt: skip
 
 
 def clipped(item: QueueItem, boxes_xywh_px: FloatArray) -> FloatArray:
