@@ -67,6 +67,24 @@ def promotion(state: LedgerState, version: ModelVersion, reason: str, *, force: 
     return _move(Action.PROMOTE, name, sentence, reason, LedgerState(champion=name), version.decision_digest)
 
 
+def share(state: LedgerState, challenger_traffic_ratio: float, reason: str) -> Move:
+    """Give the challenger a share of requests, 0..1; raises InputError when there is none."""
+    if state.challenger is None:
+        raise InputError(
+            f"there is no challenger beside {state.champion or 'nobody'} to share requests with: release a model first"
+        )
+    if not 0 <= challenger_traffic_ratio <= 1:
+        raise InputError(f"the challenger's share is {challenger_traffic_ratio}, expected 0 to 1")
+    if state.challenger_traffic_ratio == challenger_traffic_ratio:
+        return Move(f"{state.challenger} has {challenger_traffic_ratio:.0%} of requests already; nothing was changed")
+    sentence = (
+        f"{state.challenger} answers {challenger_traffic_ratio:.0%} of requests, "
+        f"{state.champion} the rest; it was {state.challenger_traffic_ratio:.0%} before"
+    )
+    after = LedgerState(state.champion, state.challenger, challenger_traffic_ratio)
+    return _move(Action.TRAFFIC, state.challenger, sentence, reason, after)
+
+
 def rollback(records: Sequence[Record], state: LedgerState, reason: str) -> Move:
     """End the challenger's trial if there is one, else restore the champion before; raises InputError when there is none."""
     if state.challenger is not None:

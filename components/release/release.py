@@ -79,6 +79,14 @@ def promote(
     )
 
 
+def split(
+    storage_uri: str, challenger_traffic_ratio: float, *, reason: str, expect_record: int | None = None
+) -> ReleaseOutcome:
+    """Give the challenger a share of requests, 0..1; arguments and errors as `promote`."""
+    registry = open_registry(storage_uri, must_exist=True)
+    return _apply(registry, lambda _, state: policy.share(state, challenger_traffic_ratio, reason), expect_record)
+
+
 def rollback(storage_uri: str, *, reason: str, expect_record: int | None = None) -> ReleaseOutcome:
     """End the challenger's trial if there is one, else restore the champion before; arguments and errors as `promote`."""
     registry = open_registry(storage_uri, must_exist=True)

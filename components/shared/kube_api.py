@@ -7,7 +7,7 @@ because half of what we look at are custom resources, and objects of unknown lat
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +118,7 @@ class KubeApi:
         """Replace an object; raises ConflictError unless `metadata.resourceVersion` is still its own."""
         return self._written("PUT", where.path(body["metadata"]["name"]), body, dry_run=dry_run)
 
-    def watch(self, where: ResourcePath, name: str, resource_version: str, seconds: int) -> Iterator[Json]:
+    def watch(self, where: ResourcePath, name: str, resource_version: str, seconds: int) -> Generator[Json, None, None]:
         """Events of one object after a resource version, for at most so long; raises ExpiredError when that is forgotten."""
         query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": str(seconds)}
         if resource_version:
@@ -173,7 +173,9 @@ class KubeApi:
         except ApiException as error:
             raise _error_of(error.status, _status_of(error.body), doing, dict(error.headers or {})) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ClusterError(f"{doing} failed ({_short(error)}): check the kubeconfig, the context and the network") from None
+            raise ClusterError(
+                f"{doing} failed ({_short(error)}): check the kubeconfig, the context and the network"
+            ) from None
 
 
 class _MissingError(BelishaError):
@@ -208,7 +210,9 @@ def connect(*, context: str = "", kubeconfig: str = "") -> tuple[KubeApi, str]:
             config.load_kube_config(kubeconfig or None, context or None, settings)
             namespace = _namespace_of(kubeconfig, context)
     except (config.ConfigException, OSError, ValueError) as error:
-        raise InputError(f"no cluster to talk to ({error}): give --context or --kubeconfig, or set KUBECONFIG") from None
+        raise InputError(
+            f"no cluster to talk to ({error}): give --context or --kubeconfig, or set KUBECONFIG"
+        ) from None
     return KubeApi(api_client(settings)), namespace
 
 
@@ -255,7 +259,9 @@ def _status_of(body: Any) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _error_of(code: int, status: Mapping[str, Any], doing: str, headers: Mapping[str, str] | None = None) -> BelishaError:
+def _error_of(
+    code: int, status: Mapping[str, Any], doing: str, headers: Mapping[str, str] | None = None
+) -> BelishaError:
     """One of our errors for an answer that is none."""
     message = str(status.get("message") or f"status {code}").strip()
     if code == 404:
@@ -265,10 +271,12 @@ def _error_of(code: int, status: Mapping[str, Any], doing: str, headers: Mapping
     if code == 410:
         return ExpiredError(f"{doing}: {message}: read again")
     if code in (401, 403):
-        return ForbiddenError(f"{doing} is not allowed ({message}): give this account the role of the chart's release controller")
+        return ForbiddenError(
+            f"{doing} is not allowed ({message}): give this account the role of the chart's release controller"
+        )
     if code == 429:
         return ThrottledError(f"{doing} is throttled ({message}): try again later", _retry_after(headers or {}))
-    if code >= 500 or code == 408:
+    if code >= 500 or code in (0, 408):
         return ClusterError(f"{doing} failed for now ({code}: {message}): try again")
     return RefusedError(f"{doing} was refused ({message}): correct the object")
 
