@@ -51,15 +51,7 @@ def readme() -> str:
         "      --set storage.existingSecret=belisha-storage",
     ]
     for name, part in schema["properties"].items():
-        lines += [
-            "",
-            f"## {name}",
-            "",
-            f"{_meaning(part, schema)}",
-            "",
-            "| value | type | default | meaning |",
-            "|---|---|---|---|",
-        ]
+        lines += ["", f"## {name}", "", _meaning(part, schema), "", *_TABLE_HEAD]
         lines += [
             _row(path, node, default, schema) for path, node, default in _leaves(name, part, values.get(name), schema)
         ]
