@@ -84,7 +84,7 @@ def split(
 ) -> ReleaseOutcome:
     """Give the challenger a share of requests, 0..1; arguments and errors as `promote`."""
     registry = open_registry(storage_uri, must_exist=True)
-    return _apply(registry, lambda _, state: policy.share(state, challenger_traffic_ratio, reason), expect_record)
+    return apply_move(registry, lambda _, state: policy.share(state, challenger_traffic_ratio, reason), expect_record)
 
 
 def rollback(storage_uri: str, *, reason: str, expect_record: int | None = None) -> ReleaseOutcome:
