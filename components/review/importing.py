@@ -140,7 +140,7 @@ def import_answers(
     reviewed = write_reviewed_dataset(store, progress)
     imports = [parse_import(value) for value in records.read_all()]
     _record(Ledger(open_store(join_uri(storage_uri, REGISTRY_FOLDER)), clock=clock), imports)
-    queue = push_metrics(store, settings.deployment_name, clock())
+    queue = push_metrics(store, settings.deployment_name)
     one = parse_import(written) if written else None
     by_picture = latest_votes(imports)
     return Imported(

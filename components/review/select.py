@@ -122,7 +122,7 @@ def select(
     batch = next((one for one in batches if one.key == key), None)
     if batch is not None:
         _record(ledger, batch)
-    queue = push_metrics(store, settings.deployment_name, clock())
+    queue = push_metrics(store, settings.deployment_name)
     new = written is not None
     return Selected(batch, new, len(candidates or ()), queue.waiting, _sentence(batch, new, len(candidates or ())))
 

@@ -35,6 +35,7 @@ class QueueStatus:
         disputed_pictures: of them, those with boxes for an adjudicator.
         disputed_boxes: boxes that count as ignore regions until an adjudicator decides.
         annotators: who has voted.
+        last_at: when pictures were last handed out or taken in; None for never.
     """
 
     batches: tuple[BatchStatus, ...]
@@ -44,12 +45,14 @@ class QueueStatus:
     disputed_pictures: int
     disputed_boxes: int
     annotators: tuple[str, ...]
+    last_at: datetime | None
 
     def to_json(self) -> dict[str, Any]:
         """What `belisha review status --json` prints."""
         batches = [{**asdict(batch), "created_at": batch.created_at.isoformat()} for batch in self.batches]
-        since = self.waiting_since.isoformat() if self.waiting_since else None
-        return {**asdict(self), "batches": batches, "waiting_since": since, "annotators": list(self.annotators)}
+        times = {"waiting_since": self.waiting_since, "last_at": self.last_at}
+        shown = {name: at.isoformat() if at else None for name, at in times.items()}
+        return {**asdict(self), **shown, "batches": batches, "annotators": list(self.annotators)}
 
 
 def queue_status(store: ObjectStore) -> QueueStatus:
@@ -62,6 +65,7 @@ def status_of(batches: Sequence[Batch], imports: Sequence[Import]) -> QueueStatu
     waiting = waiting_items(batches, imports)
     of_batch = [batch.number for batch, _ in waiting]
     truths = {truth.picture_id: truth for one in imports for truth in one.truths}
+    moments = [*(one.created_at for one in batches), *(one.created_at for one in imports)]
     annotators = sorted({vote.annotator for one in imports for vote in one.votes})
     return QueueStatus(
         batches=tuple(
@@ -74,21 +78,25 @@ def status_of(batches: Sequence[Batch], imports: Sequence[Import]) -> QueueStatu
         disputed_pictures=sum(truth.disputed > 0 for truth in truths.values()),
         disputed_boxes=sum(truth.disputed for truth in truths.values()),
         annotators=tuple(annotators),
+        last_at=max(moments, default=None),
     )
 
 
-def metrics_of(status: QueueStatus, deployment_name: str, now: datetime) -> LoopMetrics:
+def metrics_of(status: QueueStatus, deployment_name: str) -> LoopMetrics:
     """The queue as the loop's metrics."""
     metrics = LoopMetrics(Job.REVIEW, deployment_name)
-    metrics.set("review_last_success_timestamp_seconds", now.timestamp())
+    metrics.set("review_last_success_timestamp_seconds", _seconds(status.last_at))
     metrics.set("review_queue_pictures", status.waiting)
-    since = status.waiting_since
-    metrics.set("review_queue_oldest_timestamp_seconds", since.timestamp() if since else 0.0)
+    metrics.set("review_queue_oldest_timestamp_seconds", _seconds(status.waiting_since))
     return metrics
 
 
-def push_metrics(store: ObjectStore, deployment_name: str, now: datetime) -> QueueStatus:
+def _seconds(at: datetime | None) -> float:
+    return at.timestamp() if at else 0.0
+
+
+def push_metrics(store: ObjectStore, deployment_name: str) -> QueueStatus:
     """Read the queue, push its metrics where a Pushgateway is configured, and return it; raises StorageError."""
     status = queue_status(store)
-    metrics_of(status, deployment_name, now).push_if_configured()
+    metrics_of(status, deployment_name).push_if_configured()
     return status

@@ -6,13 +6,22 @@ another site cannot send our header or JSON without a preflight, which is never 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlsplit
 
 OWN_HEADER = "X-Belisha-Review"
 JSON_TYPE = "application/json"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Headers(Protocol):
+    """A request's headers, whatever the case of their names."""
+
+    def get(self, name: str, /) -> str | None:
+        """The first of that name."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +34,20 @@ class Gatekeeper:
 
     hosts: frozenset[str]
 
-    def refusal(self, headers: Mapping[str, str]) -> str:
+    def refusal(self, headers: Headers) -> str:
         """Why a request is not answered, in a sentence; empty when it may be."""
-        if host_name(headers.get("Host", "")) not in self.hosts:
+        if host_name(headers.get("Host") or "") not in self.hosts:
             return "this page is not served under that name: use the address that `belisha review serve` has printed"
         return ""
 
-    def refusal_to_write(self, headers: Mapping[str, str]) -> str:
+    def refusal_to_write(self, headers: Headers) -> str:
         """The same for a request that changes something."""
         origin = headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != headers.get("Host", "").lower():
+        if origin is not None and urlsplit(origin).netloc.lower() != (headers.get("Host") or "").lower():
             return "answers are taken from this page alone"
-        if headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        if (headers.get("Sec-Fetch-Site") or "same-origin") != "same-origin":
             return "answers are taken from this page alone"
-        if headers.get(OWN_HEADER) != "1" or headers.get("Content-Type", "").partition(";")[0].strip() != JSON_TYPE:
+        if headers.get(OWN_HEADER) != "1" or (headers.get("Content-Type") or "").partition(";")[0].strip() != JSON_TYPE:
             return f"answers are JSON with the header {OWN_HEADER}: 1"
         return ""
 

@@ -198,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
             reply = _sentence(400, str(error))
         except BelishaError as error:
             reply = _sentence(503, str(error))
-        except Exception:
+        except Exception:  # noqa: BLE001 - the next request may go well
             _log.exception("a request to the review page failed")
             reply = _sentence(500, "the page's server failed on this request: look at its log")
         self._send(reply)
