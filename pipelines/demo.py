@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from belisha.components.shared.progress import ProgressEvent, ProgressSink
+from belisha.components.shared.report import Section
 from belisha.pipelines.arguments import absolute_source, pipeline_arguments
 from belisha.pipelines.local_run import run_locally
 from belisha.pipelines.run_folder import RunFolder
@@ -39,11 +41,15 @@ class DemoOutcome:
         champion: the first candidate, trained from scratch, which only had the baselines to beat.
         challenger: the second, trained on from the first, which had the first to beat.
         report: the page with everything.
+        storage_uri: with both models and the ledger.
+        runs: the two runs, for `write_demo_report`.
     """
 
     champion: RunSummary
     challenger: RunSummary
     report: Path
+    storage_uri: str
+    runs: tuple[RunFolder, RunFolder]
 
 
 def run_demo(workdir: Path, progress: ProgressSink) -> DemoOutcome:
@@ -51,14 +57,23 @@ def run_demo(workdir: Path, progress: ProgressSink) -> DemoOutcome:
     first = _run(workdir, "1/2", CHAMPION, progress)
     weights_uri = first.metadata("train-detector", "model")["weights_uri"]
     second = _run(workdir, "2/2", {**CHALLENGER, "train_weights_uri": weights_uri}, progress)
-    folders = [first, second]
     report = workdir / "report.html"
-    write_run_report(report, folders, title="Belisha demonstration")
-    return DemoOutcome(summarise(folders[0]), summarise(folders[1]), report)
+    outcome = DemoOutcome(summarise(first), summarise(second), report, _storage_uri(workdir), (first, second))
+    write_demo_report(outcome)
+    return outcome
+
+
+def write_demo_report(outcome: DemoOutcome, more: Sequence[Section] = ()) -> None:
+    """Write the page again, with what came after the runs."""
+    write_run_report(outcome.report, outcome.runs, title="Belisha demonstration", more=more)
+
+
+def _storage_uri(workdir: Path) -> str:
+    return absolute_source(str(workdir / "storage"))
 
 
 def _run(workdir: Path, name: str, settings: dict[str, Any], progress: ProgressSink) -> RunFolder:
-    given = {**settings, "storage_uri": absolute_source(str(workdir / "storage"))}
+    given = {**settings, "storage_uri": _storage_uri(workdir)}
 
     def named(event: ProgressEvent) -> None:
         progress(ProgressEvent(f"{name} {event.step}", event.done, event.total, event.unit, event.note))

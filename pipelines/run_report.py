@@ -33,8 +33,16 @@ _COMPARED = (
 )
 
 
-def write_run_report(path: Path, folders: Sequence[RunFolder], title: str = "Training run") -> None:
+def write_run_report(
+    path: Path, folders: Sequence[RunFolder], title: str = "Training run", *, more: Sequence[Section] = ()
+) -> None:
     """Write the page; several runs stand in the order given, with a table that compares them.
+
+    Args:
+        path: of the page.
+        folders: of the runs.
+        title: of the page.
+        more: what came after the runs, shown before their steps.
 
     Raises:
         ContractError: a run has not finished.
@@ -45,7 +53,8 @@ def write_run_report(path: Path, folders: Sequence[RunFolder], title: str = "Tra
     if len(summaries) > 1:
         overview.append(_comparison(summaries))
     steps = [_steps(folder, len(folders) > 1) for folder in folders]
-    write_report(path, title, summaries[-1].decision, [*overview, *(section for group in steps for section in group)])
+    sections = [*overview, *more, *(section for group in steps for section in group)]
+    write_report(path, title, summaries[-1].decision, sections)
 
 
 def _outcome(summary: RunSummary) -> list[Markup]:

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from belisha.components.acquire.synthetic import draw_street, parse_synthetic_uri
+from belisha.components.acquire.synthetic.folder import encode_jpeg
 from belisha.components.shared.errors import BelishaError
+from belisha.components.shared.images import decode_rgb
 from belisha.components.shared.progress import silent
 from belisha.components.shared.report import write_report
 from belisha.serving.demo import report_sections, serve_and_split
+from belisha.serving.samples import new_streets
 from tests.serving_world import make_world, same_boxes
 
 
@@ -37,3 +41,12 @@ def test_requests_are_split_and_reported(tmp_path: Path, models: int, roles: lis
 def test_no_picture_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(BelishaError, match="no picture"):
         serve_and_split(str(tmp_path), [], silent)
+
+
+def test_new_streets_are_of_the_kind_but_not_of_the_set() -> None:
+    source = "synthetic://streets?pictures=4&seed=7&width=320&height=192&conditions=night:1"
+    new, settings = new_streets(source, 2), parse_synthetic_uri(source)
+    known = [encode_jpeg(draw_street(settings, index).image_rgb, settings.jpeg_quality) for index in range(2)]
+    assert new == new_streets(source, 2)
+    assert not set(new) & set(known)
+    assert {decode_rgb(data).shape for data in new} == {(192, 320, 3)}

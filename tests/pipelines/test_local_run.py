@@ -21,8 +21,10 @@ from belisha.components.shared.manifest import read_pictures
 from belisha.components.shared.picture_store import PictureReader
 from belisha.components.shared.progress import silent
 from belisha.components.shared.registry import open_registry
+from belisha.components.shared.report import Section
 from belisha.pipelines.local_run import run_id_of, run_locally
 from belisha.pipelines.run_folder import RunFolder
+from belisha.pipelines.run_report import write_run_report
 
 pytestmark = [pytest.mark.training, pytest.mark.xdist_group("local_run")]
 
@@ -96,6 +98,16 @@ def test_a_run_leaves_a_registered_model_and_a_report(finished: tuple[Path, dict
     report = Path(found["report"]).read_text()
     assert found["decision"].split(":")[0] in report
     assert report.count("data:image/jpeg;base64,") > 5
+
+
+def test_what_came_after_a_run_stands_in_its_report_before_the_steps(
+    tmp_path: Path, finished: tuple[Path, dict[str, Any], Path]
+) -> None:
+    workdir, found, _ = finished
+    page = tmp_path / "report.html"
+    write_run_report(page, [RunFolder(workdir / "runs" / found["run_id"])], more=[Section("Served afterwards", [])])
+    text = page.read_text()
+    assert text.index("Outcome") < text.index("Served afterwards") < text.index("Data card")
 
 
 def test_its_model_is_onnx_that_loads_and_detects(finished: tuple[Path, dict[str, Any], Path]) -> None:

@@ -14,6 +14,7 @@ import aiohttp
 from belisha.components.route.gateway import answers
 from belisha.components.route.gateway.answers import Answer, RefusedError
 from belisha.components.route.gateway.calls import Call
+from belisha.components.route.gateway.feedback import FEEDBACK_PATH
 from belisha.components.route.gateway.fleet import Fleet, Upstream
 from belisha.components.route.gateway.metrics import GatewayMetrics
 from belisha.components.route.gateway.settings import GatewaySettings
@@ -105,7 +106,7 @@ class Forwarder:
         upstream.in_flight += 1
         begin = time.perf_counter()
         try:
-            answer = await self._post(upstream, call.body, headers)
+            answer = await self._post(upstream, PREDICTIONS_PATH, call.body, headers)
         except PredictorFailedError as failure:
             if not shadow:
                 self._metrics.failures.labels(version, role, failure.reason).inc()
@@ -148,10 +149,14 @@ class Forwarder:
             raise _nobody()
         return upstream
 
-    async def _post(self, upstream: Upstream, body: bytes, headers: dict[str, str]) -> Answer:
+    async def feedback(self, upstream: Upstream, call: Call) -> Answer:
+        """Tell a predictor what somebody thinks of its answer; raises PredictorFailedError."""
+        return await self._post(upstream, FEEDBACK_PATH, call.body, call.headers)
+
+    async def _post(self, upstream: Upstream, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         try:
             async with self._session.post(
-                upstream.url + PREDICTIONS_PATH, data=body, headers=headers, timeout=self._timeout
+                upstream.url + path, data=body, headers=headers, timeout=self._timeout
             ) as response:
                 data = await response.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):

@@ -17,6 +17,7 @@ from aiohttp import web
 from belisha.components.route.gateway import answers, page
 from belisha.components.route.gateway.answers import Answer, RefusedError, json_bytes
 from belisha.components.route.gateway.calls import Call, declared_bytes, read_call, request_id_of
+from belisha.components.route.gateway.feedback import FEEDBACK_PATH, version_of
 from belisha.components.route.gateway.fleet import Fleet, Upstream
 from belisha.components.route.gateway.forwarding import Forwarder, PredictorFailedError, Served
 from belisha.components.route.gateway.health import HealthChecker
@@ -71,6 +72,8 @@ class Gateway:
             ("GET", "/api/v1.0/state"): self._state,
             ("POST", "/api/v1.0/predictions"): self._predictions,
             ("POST", "/api/v1.0/compare"): self._compare,
+            ("POST", FEEDBACK_PATH): self._feedback,
+            ("POST", "/send-feedback"): self._feedback,
             **{("GET", f"/samples/{number}"): self._sample(one) for number, one in enumerate(self._samples)},
         }
 
@@ -188,6 +191,25 @@ class Gateway:
             return json_bytes(facts)
         facts |= {"status": answer.status, "seconds": time.perf_counter() - begin}
         return b'%s, "answer": %s}' % (json_bytes(facts)[:-1], answer.body.strip() or b"null")
+
+    async def _feedback(self, request: web.BaseRequest) -> Answer:
+        """Pass feedback on to the model whose answer it is about, and to no other."""
+        request_id = request_id_of(request.headers)
+        try:
+            with self._admitted(request):
+                call = await self._read(request, request_id)
+                version = version_of(request.headers, call.body)
+                upstream = self.fleet.with_version(version)
+                if upstream is None:
+                    text = "the model that this feedback is about does not serve: it cannot be counted any more"
+                    raise RefusedError(410, text, "client_error")
+                answer = await self._forwarder.feedback(upstream, call)
+        except PredictorFailedError as failure:
+            text = f"the model took no feedback ({failure.reason}): try again soon"
+            return self._refused(RefusedError(503, text, "failed", retry_after_seconds=2), request_id)
+        except RefusedError as refusal:
+            return self._refused(refusal, request_id)
+        return Answer(answer.status, answer.body, answer.content_type, {answers.REQUEST_ID: request_id})
 
     async def _read(self, request: web.BaseRequest, request_id: str) -> Call:
         bounds = self.settings

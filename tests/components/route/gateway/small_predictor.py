@@ -49,6 +49,11 @@ async def predict(request: web.Request) -> web.StreamResponse:
     return web.json_response({**facts, "width_px": 10, "height_px": 10, "boxes": [box], "latency_seconds": 0.001})
 
 
+async def feedback(request: web.Request) -> web.StreamResponse:
+    seen.append({"feedback": (await request.read()).decode(), "Content-Type": request.headers.get("Content-Type", "")})
+    return web.json_response({})
+
+
 async def status(request: web.Request) -> web.Response:
     return web.Response()
 
@@ -63,6 +68,7 @@ async def tell(request: web.Request) -> web.Response:
 async def main() -> None:
     app = web.Application(client_max_size=200_000_000)
     routes = [web.post("/api/v1.0/predictions", predict), web.get("/health/status", status), web.get("/seen", tell)]
+    routes.append(web.post("/api/v1.0/feedback", feedback))
     app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

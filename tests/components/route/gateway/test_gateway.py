@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import json
 import os
 import signal
 import time
@@ -305,6 +306,38 @@ def test_compare_asks_both_and_counts_for_neither() -> None:
         broken = (await front.ask(b"v2 status 500", path="/api/v1.0/compare")).json["answers"]
         assert broken[0]["answer"]["boxes"]
         assert broken[1]["status"] == 502
+
+    through_gateway(scenario)
+
+
+ABOUT_V2 = {
+    "the answer": {"reward": 1, "response": {"model_version": "v2", "boxes": []}},
+    "a message": {"reward": 0, "response": {"jsonData": {"model_version": "v2"}}},
+    "its tags": {"reward": -1, "response": {"meta": {"tags": {"model_version": "v2"}}}},
+}
+
+
+def test_feedback_reaches_the_model_that_answered_whatever_the_shares() -> None:
+    async def scenario(front: Front) -> None:
+        for value in ABOUT_V2.values():
+            reply = await front.ask(json.dumps(value).encode(), path="/api/v1.0/feedback")
+            assert (reply.status, reply.json) == (200, {})
+        assert (await front.ask(b'{"reward": 1}', path="/send-feedback", X_Belisha_Model_Version="v2")).status == 200
+        assert [json.loads(one["feedback"])["reward"] for one in await front.seen(1)] == [1, 0, -1, 1]
+        assert not await front.seen(0)
+
+    through_gateway(scenario, challenger=0.0)
+
+
+def test_feedback_that_cannot_be_credited_is_refused() -> None:
+    async def scenario(front: Front) -> None:
+        for body in (b'{"reward": 1}', b"no", b"[1]", b"[" * 9999, b'{"response": {"model_version": 2}}'):
+            reply = await front.ask(body, path="/api/v1.0/feedback")
+            assert (reply.status, "X-Belisha-Model-Version" in reply.json["error"]) == (400, True), body
+        gone = await front.ask(b'{"response": {"model_version": "v9"}}', path="/api/v1.0/feedback")
+        assert (gone.status, "v9" in gone.json["error"]) == (410, False)
+        front.processes[1].end()
+        assert (await front.ask(b'{"response": {"model_version": "v2"}}', path="/api/v1.0/feedback")).status == 503
 
     through_gateway(scenario)
 
