@@ -25,6 +25,11 @@ from belisha.components.shared.review_queue import Batch, batch_json, batch_reco
 from belisha.components.shared.storage import join_uri, open_store
 
 DEFAULT_WINDOW = timedelta(hours=24)
+_LEFT_OUT = {
+    "near_duplicate": "nearly the same as one that was chosen",
+    "camera_rate": "too soon after another of the same camera",
+    "unreadable": "gone or unreadable",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,4 +219,6 @@ def _sentence(batch: Batch | None, new: bool, candidates: int) -> str:
     shown = ", ".join(f"{count} {pick}" for pick, count in counts_by_pick(batch).items())
     if not new:
         return f"batch {batch.number} answered this request already: {len(batch.items)} pictures ({shown})"
-    return f"batch {batch.number} hands out {len(batch.items)} of {candidates} kept pictures: {shown}"
+    left_out = ", ".join(f"{count} {_LEFT_OUT[why]}" for why, count in batch.left_out.items())
+    passed = f"; passed over: {left_out}" if left_out else ""
+    return f"batch {batch.number} hands out {len(batch.items)} of {candidates} kept pictures: {shown}{passed}"

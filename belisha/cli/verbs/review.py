@@ -232,15 +232,10 @@ def _status(storage: Storage, deployment: Deployment = "belisha", json: Json = F
         return
     _print_batches(status)
     people = f" by {', '.join(status.annotators)}" if status.annotators else ""
-    open_ = (
-        f"; {status.disputed_boxes} boxes on {status.disputed_pictures} pictures are disputed"
-        if status.disputed_boxes
-        else ""
-    )
     since = f" since {status.waiting_since:%Y-%m-%d %H:%M} UTC" if status.waiting_since else ""
-    print_sentence(
-        f"{status.waiting} pictures wait{since}, {status.reviewed} are reviewed{people}{open_ if status.disputed_boxes else ''}"
-    )
+    print_sentence(f"{status.waiting} pictures wait{since}, {status.reviewed} are reviewed{people}")
+    if status.disputed_boxes:
+        print_sentence(f"{status.disputed_boxes} boxes on {status.disputed_pictures} pictures are disputed")
 
 
 def _print_batches(status: QueueStatus) -> None:

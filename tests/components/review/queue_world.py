@@ -56,14 +56,16 @@ class World:
         picture_id = PictureStore(open_store(uri)).add(data)
         at = NOON + timedelta(minutes=seed if minutes is None else minutes)
         picture_uri = f"{uri}/{picture_id[:2]}/{picture_id}"
+        found, size = _found(boxes, scores), image_rgb.shape[1::-1]
         row = PredictionRow(
-            at, f"request-{seed}", "v1", "champion", camera, "client", False, True, 0.01, picture_id, picture_uri,
-            image_rgb.shape[1], image_rgb.shape[0], picture_statistics(image_rgb), *_found(boxes, scores),
+            time=at, request_id=f"request-{seed}", model_version="v1", role="champion", camera=camera, client="client",
+            shadow=False, drawn=True, latency_seconds=0.01, picture_id=picture_id, picture_uri=picture_uri,
+            width_px=size[0], height_px=size[1], statistics=picture_statistics(image_rgb), **found,
         )  # fmt: skip
         self.rows.append(row)
         if challenger is not None:
-            found = dict(zip(("scores", "boxes_xywh_px"), _found(boxes, challenger), strict=True))
-            self.rows.append(replace(row, model_version="v2", role="challenger", shadow=True, **found))
+            other = _found(boxes, challenger)
+            self.rows.append(replace(row, model_version="v2", role="challenger", shadow=True, **other))
         sample = ReviewSample(
             at, row.request_id, "v1", "champion", camera, picture_id, picture_uri, len(data),
             reasons if reasons is not None else {Reason.UNCERTAIN: None}, 0.9,
@@ -80,10 +82,10 @@ class World:
             store.write(shard_key(rows[0].time, "host-1", 1), encode_shard(rows))
 
 
-def _found(boxes: Sequence[Box], scores: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _found(boxes: Sequence[Box], scores: Sequence[float]) -> dict[str, tuple[float, ...]]:
     kept = list(zip(boxes, scores, strict=False))
     flat = tuple(float(value) for box, _ in kept for value in (box.x, box.y, box.width, box.height))
-    return tuple(scores[: len(kept)]), flat
+    return {"scores": tuple(scores[: len(kept)]), "boxes_xywh_px": flat}
 
 
 def small_world(folder: Path, pictures: int = 6) -> World:
