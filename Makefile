@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint unit bench soak lock clean help
+.PHONY: images setup demo test lint unit bench soak lock clean help
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -41,6 +41,9 @@ bench: setup ## speed, as ratios measured in one run
 
 soak: setup ## ten minutes of serving under load while shares change, models are promoted, rolled back and killed
 	@$(BIN)/python -m bench.soak --minutes 10
+
+images: ## build every container image with docker, podman or buildah
+	@$(PYTHON) docker/images.py
 
 clean: ## remove what setup, demo and tests have made
 	rm -rf $(VENV) .venv-serve build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
