@@ -17,11 +17,12 @@ from __future__ import annotations
 import functools
 import math
 
+from scipy.optimize import brentq
 from scipy.special import betaincc, betaln
 
 # Jeffreys' prior: no probability is ruled out, and those near one half and those near one are found about equally well.
 _PRIOR = 0.5
-_HALVINGS = 50
+_NEARLY_NOTHING = 1e-12
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -33,6 +34,10 @@ def log_e_value(yes: int, no: int, claimed: float = 0.5) -> float:
         no: the others, >= 0.
         claimed: largest probability that the claim admits, in (0, 1).
     """
+    return _log_e_value(yes, no, claimed)
+
+
+def _log_e_value(yes: int, no: int, claimed: float) -> float:
     if yes + no == 0:
         return 0.0
     beyond = float(betaincc(yes + _PRIOR, no + _PRIOR, claimed))
@@ -58,13 +63,13 @@ def lower_bound(yes: int, no: int, alpha_ratio: float = 0.05) -> float:
     """
     if yes == 0:
         return 0.0
-    needed = -math.log(alpha_ratio)
-    low, high = 0.0, yes / (yes + no)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        refuted = 0 < middle < 1 and log_e_value(yes, no, middle) >= needed
-        low, high = (middle, high) if refuted else (low, middle)
-    return low
+    needed, estimate = -math.log(alpha_ratio), yes / (yes + no)
+
+    def beyond(claimed: float) -> float:
+        return _log_e_value(yes, no, claimed) - needed
+
+    # A claim of nearly nothing is refuted by a single yes, and the estimate itself never is.
+    return float(brentq(beyond, _NEARLY_NOTHING, min(estimate, 1 - _NEARLY_NOTHING), xtol=1e-10))
 
 
 def upper_bound(yes: int, no: int, alpha_ratio: float = 0.05) -> float:
