@@ -136,16 +136,20 @@ def test_a_new_challenger_gets_nothing_before_it_is_ready(served: Served) -> Non
     assert {served.ask(number % 6)[1] for number in range(60)} == {"v2", "v3"}
 
 
-def test_a_killed_predictor_is_stood_in_for_and_started_again(served: Served) -> None:
+@pytest.mark.parametrize(("killed", "other"), [("v1", "v2"), ("v2", "v1")], ids=["champion", "challenger"])
+def test_a_killed_predictor_is_stood_in_for_and_started_again(served: Served, killed: str, other: str) -> None:
+    split_traffic(str(served.world.storage), 0.5, reason="test")
+    until(lambda: served.shares == {"v1": 0.5, "v2": 0.5})
     before = served.pids
     with concurrent.futures.ThreadPoolExecutor(4) as clients:
         asking = [clients.submit(served.ask, number % 6) for number in range(300)]
         time.sleep(0.3)
-        os.killpg(before["v1"], signal.SIGKILL)
+        os.killpg(before[killed], signal.SIGKILL)
         assert {one.result()[0] for one in asking} == {200}
-    until(lambda: served.pids.get("v1") not in (None, before["v1"]) and served.state["models"][0]["healthy"])
-    assert served.pids["v2"] == before["v2"]
-    assert served.ask() == (200, "v1")
+    until(lambda: served.pids.get(killed) not in (None, before[killed]))
+    until(lambda: all(model["healthy"] for model in served.state["models"]))
+    assert served.pids[other] == before[other]
+    assert {served.ask(number % 6) for number in range(40)} == {(200, "v1"), (200, "v2")}
 
 
 def test_sigterm_answers_what_is_in_flight_and_leaves_no_process(served: Served) -> None:
