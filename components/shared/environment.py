@@ -40,6 +40,7 @@ VARIABLES = (
     Variable("BELISHA_IMAGE_PREFIX", "`belisha`", "Registry and path before each image's name, where a pipeline is compiled."),
     Variable("BELISHA_IMAGE_TAG", "the version", "Tag of each image, where a pipeline is compiled."),
     Variable("BELISHA_LISTEN_HOST", "every interface", "Address on which a predictor's servers listen."),
+    Variable("BELISHA_LOG_SECONDS", "`60`", "How long a predictor's row may wait before it is written to the request log."),
     Variable("BELISHA_METRICS_FOLDER", "a temporary folder", "Where a predictor's processes keep their common counters."),
     Variable("BELISHA_METRICS_PORT", "`6001`", "Port of a predictor's metrics."),
     Variable("BELISHA_NAMESPACE", "none", "Kubernetes namespace, as a label of what the loop's jobs push."),
