@@ -22,6 +22,7 @@ from belisha.components.shared.request_log import PredictionRow
 from belisha.components.shared.storage import open_store
 
 METRICS_FOLDER = "BELISHA_METRICS_FOLDER"
+LOG_SECONDS = "BELISHA_LOG_SECONDS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def settings_from_environment(
         model_version: that serves.
         storage_uri: of log and pictures.
         environment: PREDICTOR_ID, SELDON_DEPLOYMENT_ID, GUNICORN_WORKERS, GRPC_WORKERS; and of ours BELISHA_METRICS_PORT,
-            BELISHA_METRICS_FOLDER, BELISHA_LISTEN_HOST.
+            BELISHA_METRICS_FOLDER, BELISHA_LISTEN_HOST, BELISHA_LOG_SECONDS.
 
     Raises:
         InputError: a number is none.
@@ -70,6 +71,7 @@ def settings_from_environment(
         storage_uri=storage_uri,
         metrics_folder=Path(folder) if folder else None,
         metrics_address=metrics_address(environment),
+        log=LogSettings(shard_seconds=_number(environment, LOG_SECONDS, 60)),
         sampling=SamplingSettings(writers=max(1, writers)),
     )
 
