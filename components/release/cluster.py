@@ -59,7 +59,7 @@ class KubernetesCluster:
     def look(self) -> ClusterState:
         """One look at the object, its Deployments, the mesh, and the pods of Deployments that are not ready."""
         body = self._api.get(self._seldon, self.name)
-        workloads = [workload_of(one) for one in self._api.list(self._deployments, labels=self._label)]
+        workloads = [workload_of(one, self.name) for one in self._api.list(self._deployments, labels=self._label)]
         troubles = {} if all(one.ready for one in workloads) else self._pod_troubles()
         return ClusterState(body, workloads, self._mesh(), troubles)
 
@@ -108,7 +108,7 @@ class KubernetesCluster:
             pods = self._api.list(self._pods, labels=self._label)
         except ForbiddenError:
             return {}
-        return {predictor_of_pod(pod): trouble for pod in pods if (trouble := pod_trouble(pod))}
+        return {predictor_of_pod(pod, self.name): trouble for pod in pods if (trouble := pod_trouble(pod))}
 
     @property
     def _label(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from belisha.components.release.seldon_deployment import ANNOTATION_PREFIX, pred
 RECORD_ANNOTATION = f"{ANNOTATION_PREFIX}ledger-record"
 TEMPLATE_ANNOTATION = f"{ANNOTATION_PREFIX}release-template"
 DEPLOYMENT_LABEL = "seldon-deployment-id"
-_PREDICTOR_LABEL = "version"
+_SERVICE_LABEL, _WORKLOAD_LABEL = "seldon-app", "app"
 _VERSION_PREFIX = predictor_name("")
 
 Json = Mapping[str, Any]
@@ -144,19 +145,18 @@ def images_of(predictor: Json) -> dict[str, str]:
     return {str(one["name"]): str(one["image"]) for one in containers if one.get("image")}
 
 
-def workload_of(deployment: Json) -> Workload:
-    """Read a Deployment."""
+def workload_of(deployment: Json, owner: str) -> Workload:
+    """Read a Deployment below the SeldonDeployment `owner`."""
     spec, status = deployment.get("spec") or {}, deployment.get("status") or {}
     replicas = int(spec.get("replicas", 1))
     ready_replicas = int(status.get("readyReplicas") or 0)
     seen = int(status.get("observedGeneration") or 0) >= int(_metadata(deployment).get("generation") or 0)
     updated = int(status.get("updatedReplicas") or 0) >= replicas
     template = spec.get("template") or {}
-    labels = {**(_metadata(deployment).get("labels") or {}), **(_metadata(template).get("labels") or {})}
     ready = seen and updated and ready_replicas >= max(1, replicas) and not status.get("unavailableReplicas")
     return Workload(
         name=str(_metadata(deployment).get("name", "")),
-        predictor=str(labels.get(_PREDICTOR_LABEL, "")),
+        predictor=_predictor_of(template, owner),
         ready=ready,
         ready_replicas=ready_replicas,
         replicas=replicas,
@@ -202,9 +202,9 @@ def pod_trouble(pod: Json) -> str:
     return ""
 
 
-def predictor_of_pod(pod: Json) -> str:
-    """Predictor that a pod belongs to."""
-    return str((_metadata(pod).get("labels") or {}).get(_PREDICTOR_LABEL, ""))
+def predictor_of_pod(pod: Json, owner: str) -> str:
+    """Predictor of the SeldonDeployment `owner` that a pod belongs to."""
+    return _predictor_of(pod, owner)
 
 
 def covers(wanted: Any, found: Any) -> bool:
@@ -218,6 +218,19 @@ def covers(wanted: Any, found: Any) -> bool:
         same_length = isinstance(found, list) and len(found) == len(wanted)
         return same_length and all(covers(one, other) for one, other in zip(wanted, found, strict=True))
     return bool(wanted == found)
+
+
+def _predictor_of(labelled: Json, owner: str) -> str:
+    """Predictor of a pod or its template: by the Service that it answers for, else by its Deployment's name.
+
+    The label `version` would be the operator's word for it, but the chart gives it another meaning: the model version.
+    """
+    labels = _metadata(labelled).get("labels") or {}
+    service, workload = str(labels.get(_SERVICE_LABEL, "")), str(labels.get(_WORKLOAD_LABEL, ""))
+    if service.startswith(f"{owner}-"):
+        return service.removeprefix(f"{owner}-")
+    named = re.fullmatch(rf"{re.escape(owner)}-(.+?)-\d+-.+", workload)
+    return named[1] if named else ""
 
 
 def _route_weights(route: Json) -> dict[str, int]:

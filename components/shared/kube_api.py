@@ -221,6 +221,9 @@ def api_client(settings: Any) -> Any:
     import urllib3
     from kubernetes import client
 
+    if not settings.verify_ssl:
+        # The kubeconfig says so; a warning at every request would hide everything else.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     settings.retries = urllib3.Retry(total=0, redirect=0, respect_retry_after_header=False)
     return client.ApiClient(settings)
 
