@@ -36,7 +36,8 @@ async function load(annotator) {
   const response = await fetch(`/api/v1/queue?annotator=${encodeURIComponent(annotator)}`);
   const value = await response.json();
   if (!response.ok) throw new Error(value.error);
-  Object.assign(app, {annotator: value.annotator, adjudicate: value.adjudicate, pictures: value.pictures, answers: value.answers, models: new Map(), seconds: new Map(), index: -1});
+  Object.assign(app, {annotator: value.annotator, adjudicate: value.adjudicate, pictures: value.pictures, answers: value.answers, models: new Map(), index: -1});
+  app.seconds = new Map(Object.entries(value.answers).map(([picture, answer]) => [picture, answer.seconds || 0]));
   saver.begin(value.annotator, value.answers);
   $("who").textContent = value.adjudicate ? `${value.annotator} (adjudicator)` : value.annotator;
   $("saved").textContent = "";
@@ -100,8 +101,7 @@ function save(done) {
   countSeconds();
   const picture = now(), model = modelOf(picture);
   const boxes = model.boxes.map(({x, y, width, height, label}) => ({x, y, width, height, label}));
-  const before = app.answers[picture.picture_id];
-  const seconds = Math.round(10 * ((before && before.seconds_before || 0) + (app.seconds.get(picture.picture_id) || 0))) / 10;
+  const seconds = Math.round(10 * (app.seconds.get(picture.picture_id) || 0)) / 10;
   const answer = {boxes, done, seconds};
   app.answers[picture.picture_id] = answer;
   saver.save(picture.picture_id, answer);

@@ -13,6 +13,7 @@ class Stage {
     this.model = null;
     this.picture = null;
     this.hidden = false;
+    this.fitted = true;
     this.view = {scale: 1, x: 0, y: 0};
     this.drag = null;
     this.pointer = null;
@@ -36,7 +37,9 @@ class Stage {
     const ratio = window.devicePixelRatio || 1;
     this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
-    this.fit();
+    // Who has zoomed in keeps the place when the window changes.
+    if (this.fitted) this.fit();
+    else this.draw();
   }
 
   fit() {
@@ -45,15 +48,18 @@ class Stage {
     const scale = Math.max(0.01, Math.min((width - 24) / this.model.widthPx, (height - 24) / this.model.heightPx));
     this.view = {scale, x: (width - this.model.widthPx * scale) / 2, y: (height - this.model.heightPx * scale) / 2};
     this.fitScale = scale;
+    this.fitted = true;
     this.draw();
   }
 
   zoom(factor, at) {
+    if (!this.model) return;
     const {clientWidth: width, clientHeight: height} = this.canvas;
     const centre = at || {x: width / 2, y: height / 2};
     const scale = Math.min(MAX_ZOOM, Math.max(this.fitScale * 0.5, this.view.scale * factor));
     const grown = scale / this.view.scale;
     this.view = {scale, x: centre.x - (centre.x - this.view.x) * grown, y: centre.y - (centre.y - this.view.y) * grown};
+    this.fitted = false;
     this.draw();
   }
 
@@ -63,6 +69,7 @@ class Stage {
     const {clientWidth: width, clientHeight: height} = this.canvas;
     const scale = Math.min(MAX_ZOOM, 0.45 * Math.min(width / box.width, height / box.height));
     this.view = {scale, x: width / 2 - (box.x + box.width / 2) * scale, y: height / 2 - (box.y + box.height / 2) * scale};
+    this.fitted = false;
     this.draw();
   }
 
@@ -111,6 +118,7 @@ class Stage {
     if (!drag) { this.cursor(at); return; }
     if (drag.kind === "pan") {
       this.view = {...drag.view, x: drag.view.x + at.screen.x - drag.from.x, y: drag.view.y + at.screen.y - drag.from.y};
+      this.fitted = false;
     } else if (drag.kind === "draw") {
       const clip = (value, most) => Math.min(Math.max(0, value), most);
       const [left, right] = [drag.from.x, at.x].map((x) => clip(x, this.model.widthPx)).sort((a, b) => a - b);
@@ -206,7 +214,8 @@ class Stage {
     pen.strokeStyle = colour;
     pen.strokeRect(x, y, width, height);
     pen.setLineDash([]);
-    if (box.suggested && box.score !== undefined) this.tag(box.score.toFixed(2), x, y, colour);
+    // In a crowd of small boxes the scores would hide the people.
+    if (box.suggested && box.score !== undefined && (selected || width >= 30)) this.tag(box.score.toFixed(2), x, y, colour);
     if (selected) this.handles(x, y, width, height, colour);
   }
 
