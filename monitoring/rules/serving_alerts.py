@@ -185,7 +185,7 @@ def _models() -> list[Alert]:
     return [
         Alert(
             "BelishaModelDiffersFromLedger",
-            f"({_READY}) unless on ({BY_VERSION}) ab:role:info",
+            f"({_READY})\nunless on ({BY_VERSION}) ab:role:info\nand on ({BY_DEPLOYMENT}) ab:role:info",
             "warning",
             SERVING,
             "A model serves that the ledger gives no role.",
