@@ -27,20 +27,29 @@ class Example:
     image_rgb: ImageArray
 
 
-def examples_of(reference: FeatureRows, current: FeatureRows, column: int) -> tuple[list[Example], list[Example]]:
-    """Up to three kept pictures of each side whose value in `column` is nearest to that side's median."""
+def examples_of(
+    reference: FeatureRows, current: FeatureRows, column: int, pictures_uri: str
+) -> tuple[list[Example], list[Example]]:
+    """Up to three kept pictures of each side whose value in `column` is nearest to that side's median.
+
+    Args:
+        reference: rows of the reference.
+        current: rows of the windows.
+        column: of the feature in question.
+        pictures_uri: the store of the training data's pictures.
+    """
     reader = PictureReader()
-    return _typical(reference, column, reader), _typical(current, column, reader)
+    return _typical(reference, column, pictures_uri, reader), _typical(current, column, pictures_uri, reader)
 
 
-def _typical(rows: FeatureRows, column: int, reader: PictureReader) -> list[Example]:
+def _typical(rows: FeatureRows, column: int, pictures_uri: str, reader: PictureReader) -> list[Example]:
     kept = np.flatnonzero(rows.picture_uri != "") if len(rows) else np.zeros(0, np.int64)
     if not len(kept):
         return []
     apart = np.abs(rows.values[kept, column] - np.median(rows.values[:, column]))
     found: list[Example] = []
     for index in kept[np.argsort(apart, kind="stable")][:_TRIES]:
-        image = _read(str(rows.picture_uri[index]), reader)
+        image = _read(str(rows.picture_uri[index]), pictures_uri, reader)
         if image is not None:
             time = _EPOCH + timedelta(microseconds=int(rows.time_us[index]))
             found.append(Example(time, float(rows.values[index, column]), image))
@@ -49,9 +58,10 @@ def _typical(rows: FeatureRows, column: int, reader: PictureReader) -> list[Exam
     return found
 
 
-def _read(uri: str, reader: PictureReader) -> ImageArray | None:
+def _read(uri: str, pictures_uri: str, reader: PictureReader) -> ImageArray | None:
     """Its name is its digest, by which its bytes are checked."""
+    digest = uri.rsplit("/", 1)[-1]
     try:
-        return decode_rgb(reader.read(uri, uri.rsplit("/", 1)[-1]))
+        return decode_rgb(reader.read(uri if "/" in uri else f"{pictures_uri}/{digest[:2]}/{digest}", digest))
     except (BelishaError, UnreadablePictureError):
         return None

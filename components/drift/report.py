@@ -30,11 +30,22 @@ _WORDS = {
 }
 
 
-def write_drift_report(folder: Path, check: DriftCheck, evidence: Evidence) -> Path:
-    """Write `report.html` into `folder`; pictures that cannot be read any more are left out."""
+def write_drift_report(folder: Path, check: DriftCheck, evidence: Evidence, pictures_uri: str) -> Path:
+    """Write `report.html` into `folder`; pictures that cannot be read any more are left out.
+
+    Args:
+        folder: exists.
+        check: what was found.
+        evidence: the rows behind it.
+        pictures_uri: the store of the training data's pictures.
+    """
     sections = [
         _overview(check),
-        *(_stratum_section(finding, check, evidence) for finding in check.strata[:_STRATA_SHOWN] if finding.windows),
+        *(
+            _stratum_section(finding, check, evidence, pictures_uri)
+            for finding in check.strata[:_STRATA_SHOWN]
+            if finding.windows
+        ),
         _method(check),
     ]
     title = f"Drift check of {check.deployment_name}: {_WORDS[check.verdict]}"
@@ -69,7 +80,9 @@ def _overview_row(finding: StratumFinding) -> list[Any]:
     ]
 
 
-def _stratum_section(finding: StratumFinding, check: DriftCheck, evidence: Evidence) -> report.Section:
+def _stratum_section(
+    finding: StratumFinding, check: DriftCheck, evidence: Evidence, pictures_uri: str
+) -> report.Section:
     reference, rows = evidence.reference[finding.stratum], evidence.current[finding.stratum]
     current = rows.take(slice(max(0, len(rows) - check.settings.pictures_needed), len(rows)))
     shown = _shown_window(finding)
@@ -80,7 +93,7 @@ def _stratum_section(finding: StratumFinding, check: DriftCheck, evidence: Evide
         blocks = [
             _feature_table(shown, check.settings.mode),
             report.gallery(plots, wide=True),
-            *_pictures(reference, current, plotted[0]),
+            *_pictures(reference, current, plotted[0], pictures_uri),
         ]
     return report.Section(finding.stratum.name, [*blocks, _window_table(finding)], finding.sentence)
 
@@ -139,8 +152,8 @@ def _edges(before: FloatArray, now: FloatArray) -> FloatArray:
     return np.linspace(low, high if high > low else low + 1, _BINS)
 
 
-def _pictures(reference: FeatureRows, current: FeatureRows, feature: FeatureFinding) -> list[Markup]:
-    before, now = examples_of(reference, current, FEATURE_NAMES.index(feature.feature))
+def _pictures(reference: FeatureRows, current: FeatureRows, feature: FeatureFinding, pictures_uri: str) -> list[Markup]:
+    before, now = examples_of(reference, current, FEATURE_NAMES.index(feature.feature), pictures_uri)
     if not now:
         return [
             report.paragraph("No picture of these windows was kept for review, so there is none to show.", tone="warn")

@@ -25,6 +25,7 @@ from belisha.components.shared.registry import Registry, open_registry
 from belisha.components.shared.storage import join_uri, open_store
 
 REPORTS_PREFIX = "drift/reports"
+PICTURES_FOLDER = "pictures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,27 +156,27 @@ def _recorded(
         return outcome
     store = open_store(request.storage_uri)
     with tempfile.TemporaryDirectory(prefix="belisha-drift-") as folder:
-        _write(Path(folder), check, evidence, drift)
+        _write(Path(folder), request, check, evidence, drift)
         for name in (REPORT_FILE, DRIFT_FILE):
             store.write(f"{REPORTS_PREFIX}/{digest}/{name}", (Path(folder) / name).read_bytes())
     return record_alert(registry.ledger, alert, digest)
 
 
-def _write(folder: Path, check: DriftCheck, evidence: Evidence, drift: dict[str, Any]) -> None:
+def _write(folder: Path, request: CheckRequest, check: DriftCheck, evidence: Evidence, drift: dict[str, Any]) -> None:
     from belisha.components.drift.report import write_drift_report
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_drift_report(folder, check, evidence)
+    write_drift_report(folder, check, evidence, join_uri(request.storage_uri, PICTURES_FOLDER))
     write_json(folder / DRIFT_FILE, drift)
 
 
 def _publish(request: CheckRequest, check: DriftCheck, evidence: Evidence, drift: dict[str, Any]) -> None:
     """Where the user wants to have it."""
     if request.out_dir is not None:
-        _write(request.out_dir, check, evidence, drift)
+        _write(request.out_dir, request, check, evidence, drift)
     if request.report_file is not None:
         with tempfile.TemporaryDirectory(prefix="belisha-drift-") as folder:
-            _write(Path(folder), check, evidence, drift)
+            _write(Path(folder), request, check, evidence, drift)
             write_bytes_atomic(request.report_file, (Path(folder) / REPORT_FILE).read_bytes())
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from belisha.components.serve.payload import RequestFacts
 from belisha.components.shared.detections import Detections
@@ -26,6 +29,7 @@ class Answer:
         decode_seconds: bytes to pixels.
         inference_seconds: pixels to boxes.
         latency_seconds: from request to answer, waiting included.
+        embedding: the model's description of the picture, `(e,)`; of length 0 where it gives none.
     """
 
     facts: RequestFacts
@@ -38,6 +42,7 @@ class Answer:
     decode_seconds: float
     inference_seconds: float
     latency_seconds: float
+    embedding: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def to_json(self) -> dict[str, Any]:
         """The answer as JSON values; coordinates to a ten-thousandth of a pixel."""

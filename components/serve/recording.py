@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from belisha.components.serve.answer import Answer
@@ -19,7 +20,7 @@ from belisha.components.shared.metrics_server import DEFAULT_METRICS_PORT, metri
 from belisha.components.shared.picture_statistics import PictureStatistics, picture_statistics
 from belisha.components.shared.process_metrics import temporary_metrics_folder
 from belisha.components.shared.request_log import PredictionRow
-from belisha.components.shared.storage import open_store
+from belisha.components.shared.storage import open_store, scheme_of
 
 METRICS_FOLDER = "BELISHA_METRICS_FOLDER"
 LOG_SECONDS = "BELISHA_LOG_SECONDS"
@@ -98,9 +99,9 @@ class Recorder:
         self._log: RequestLogWriter | None = None
         self._sampler: PictureSampler | None = None
         if settings.storage_uri:
-            # Opening is harmless before a fork, using is not; see request_log_writer.
-            store = open_store(settings.storage_uri)
-            self._log = RequestLogWriter(store, settings.log, meter=self.metrics)
+            # Opened by the first worker that writes: obstore must not have been used before the fork.
+            scheme_of(settings.storage_uri)
+            self._log = RequestLogWriter(partial(open_store, settings.storage_uri), settings.log, meter=self.metrics)
             self._sampler = PictureSampler(settings.storage_uri, settings.sampling, meter=self.metrics)
 
     def answered(self, answer: Answer) -> None:
@@ -165,4 +166,5 @@ def row_of(answer: Answer, scores: tuple[float, ...], statistics: PictureStatist
         statistics=statistics,
         scores=scores,
         boxes_xywh_px=tuple(answer.detections.boxes_xywh_px.ravel().tolist()),
+        embedding=tuple(answer.embedding.tolist()),
     )

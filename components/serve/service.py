@@ -131,7 +131,7 @@ class PictureService:
                 start = time.perf_counter()
                 image_rgb = decode_rgb(picture, self.settings.limits)
                 decoded = time.perf_counter()
-                detections = detector.detect(image_rgb)
+                detections, embedding = detector.detect_and_embed(image_rgb)
                 done = time.perf_counter()
         except UnreadablePictureError as error:
             raise unreadable(error) from None
@@ -151,4 +151,5 @@ class PictureService:
             decode_seconds=decoded - start,
             inference_seconds=done - decoded,
             latency_seconds=done - began,
+            embedding=embedding,
         )

@@ -10,7 +10,7 @@ from belisha.components.shared.images import ImageArray
 from belisha.components.shared.model_artifact import ONNX_FILE, ModelInfo, read_model_info
 from belisha.components.shared.nms import decode_yolo_v8
 from belisha.components.shared.preprocessing import preprocess
-from belisha.components.shared.runtimes import CPU_PROVIDERS, ONNX_RUNTIME, Runtime, open_runtime
+from belisha.components.shared.runtimes import CPU_PROVIDERS, ONNX_RUNTIME, FloatTensor, Runtime, open_runtime
 
 
 class Detector(Protocol):
@@ -53,12 +53,20 @@ class OnnxDetector:
 
     def detect(self, image_rgb: ImageArray, *, score_threshold: float | None = None) -> Detections:
         """Boxes on a `(height, width, 3)` uint8 RGB picture, best first."""
+        return self.detect_and_embed(image_rgb, score_threshold=score_threshold)[0]
+
+    def detect_and_embed(
+        self, image_rgb: ImageArray, *, score_threshold: float | None = None
+    ) -> tuple[Detections, FloatTensor]:
+        """The same, and the model's description of the whole picture: `(e,)`, of length 0 where the model gives none."""
         tensor, geometry = preprocess(image_rgb, self.info.preprocessing)
         thresholds = self.info.thresholds
-        return decode_yolo_v8(
-            self.runtime.run(tensor),
+        output, embedding = self.runtime.run(tensor)
+        detections = decode_yolo_v8(
+            output,
             geometry,
             score_threshold=thresholds.score if score_threshold is None else score_threshold,
             nms_iou=thresholds.nms_iou,
             max_boxes=thresholds.max_boxes,
         )
+        return detections, embedding

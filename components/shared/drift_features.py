@@ -48,7 +48,8 @@ class FeatureRows:
         camera: `(n,)` names as text, empty where unknown.
         values: `(n, 15)` in the order of `FEATURE_NAMES`, finite. A picture without boxes has 0 in each prediction statistic.
         embeddings: `(n, e)`; e is 0 where the model gives none.
-        picture_uri: `(n,)` where each picture was kept, under its SHA-256; empty where it was not.
+        picture_uri: `(n,)` where each picture was kept, under its SHA-256; the digest alone for one of the training data, empty
+            where it was not kept.
     """
 
     time_us: IntArray

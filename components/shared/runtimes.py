@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ FloatTensor = npt.NDArray[np.float32]
 ONNX_RUNTIME = "onnxruntime"
 OPENVINO = "openvino"
 CPU_PROVIDERS = ("CPUExecutionProvider",)
+# Name of the output `(1, e)` that describes the whole picture; older models have none.
+EMBEDDING_OUTPUT = "embedding"
 _CUDA = "CUDAExecutionProvider"
 
 
@@ -28,8 +31,8 @@ class Runtime(Protocol):
         """The runtime and where it computes, for logs and metrics."""
         ...
 
-    def run(self, tensor: FloatTensor) -> FloatTensor:
-        """The model's first output for one input tensor."""
+    def run(self, tensor: FloatTensor) -> tuple[FloatTensor, FloatTensor]:
+        """The model's first output for one input tensor, and its embedding `(e,)`, of length 0 where it has none."""
         ...
 
 
@@ -83,14 +86,16 @@ class _OnnxRuntime:
         chosen = [(name, {"use_tf32": "0"}) if name == _CUDA else name for name in providers]
         self._session = onnxruntime.InferenceSession(str(path), options, providers=chosen)
         self._input_name: str = self._session.get_inputs()[0].name
+        self._embedding = _place_of_embedding([output.name for output in self._session.get_outputs()])
 
     @property
     def name(self) -> str:
         cuda = _CUDA in self._session.get_providers()
         return f"{ONNX_RUNTIME}-cuda" if cuda else ONNX_RUNTIME
 
-    def run(self, tensor: FloatTensor) -> FloatTensor:
-        return np.asarray(self._session.run(None, {self._input_name: tensor})[0])
+    def run(self, tensor: FloatTensor) -> tuple[FloatTensor, FloatTensor]:
+        found = self._session.run(None, {self._input_name: tensor})
+        return np.asarray(found[0]), _embedding_in(found, self._embedding)
 
 
 class _OpenVino:
@@ -106,17 +111,28 @@ class _OpenVino:
             "NUM_STREAMS": concurrency,
         }
         compiled = _openvino().Core().compile_model(str(path), "CPU", settings)
+        names = [next(iter(output.get_names()), "") for output in compiled.outputs]
+        self._embedding = _place_of_embedding(names)
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(concurrency):
             self._requests.put(compiled.create_infer_request())
 
-    def run(self, tensor: FloatTensor) -> FloatTensor:
+    def run(self, tensor: FloatTensor) -> tuple[FloatTensor, FloatTensor]:
         request = self._requests.get()
         try:
-            # The output tensor belongs to the request and is overwritten by its next caller.
-            return np.array(request.infer([tensor], share_inputs=True)[0])
+            found = request.infer([tensor], share_inputs=True)
+            # The output tensors belong to the request and are overwritten by its next caller.
+            return np.array(found[0]), _embedding_in(found, self._embedding).copy()
         finally:
             self._requests.put(request)
+
+
+def _place_of_embedding(names: Sequence[str]) -> int | None:
+    return names.index(EMBEDDING_OUTPUT) if EMBEDDING_OUTPUT in names else None
+
+
+def _embedding_in(outputs: Any, place: int | None) -> FloatTensor:
+    return np.zeros(0, np.float32) if place is None else np.asarray(outputs[place], np.float32).ravel()
 
 
 def _openvino() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,12 @@ from belisha.components.shared.inference import read_image
 from belisha.components.shared.manifest import Picture, boxes_of
 from belisha.components.shared.model_artifact import ONNX_FILE, Thresholds
 from belisha.components.shared.picture_store import PictureReader
+from belisha.components.shared.runtimes import EMBEDDING_OUTPUT
 from belisha.components.train.job import Job
 from belisha.components.train.weights import build_model
 
 OPSET = 17
+EMBEDDING_LENGTH = 64
 GOLDEN_PICTURES = 4
 _CANDIDATES = 12
 _GOLDEN_WIDTH_PX = 384
@@ -40,7 +43,10 @@ def trained_model(job: Job, best: dict[str, Any]) -> Any:
 
 
 def export_onnx(model: Any, size_px: int, folder: Path) -> Path:
-    """Write `model.onnx` into `folder`: fixed square input, simplified, and the same bytes for the same weights."""
+    """Write `model.onnx` into `folder`: fixed square input, simplified, and the same bytes for the same weights.
+
+    Its first output has the boxes, its second one, `embedding`, describes the whole picture.
+    """
     import onnx
     import onnxslim
 
@@ -50,14 +56,16 @@ def export_onnx(model: Any, size_px: int, folder: Path) -> Path:
     example = torch.zeros(1, 3, size_px, size_px)
     path = folder / ONNX_FILE
     with torch.no_grad():
-        fused(example)
+        # Once before it is traced, for what is made the first time is no part of the network.
+        described = WithEmbedding(fused)
+        described(example)
         torch.onnx.export(
-            fused,
+            described,
             (example,),
             str(path),
             opset_version=OPSET,
             input_names=["images"],
-            output_names=["output0"],
+            output_names=["output0", EMBEDDING_OUTPUT],
             do_constant_folding=True,
             dynamo=False,
         )
@@ -71,6 +79,41 @@ def export_onnx(model: Any, size_px: int, folder: Path) -> Path:
     path.write_bytes(slim.SerializeToString(deterministic=True))
     _refuse_shape(slim, size_px)
     return path
+
+
+class WithEmbedding(torch.nn.Module):  # type: ignore[misc]
+    """A network that also gives the mean over the picture of its backbone's last feature map, as at most 64 numbers.
+
+    Wider maps are projected at random, which keeps distances (Johnson and Lindenstrauss, 1984): the request log holds one
+    embedding a prediction, and drift and the choice of pictures for review look at nothing but distances.
+    """
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        self._features: Any = None
+        self._projection: Any = None
+        network.model[len(network.yaml["backbone"]) - 1].register_forward_hook(self._remember)
+
+    def _remember(self, _layer: Any, _inputs: Any, features: Any) -> None:
+        self._features = features
+
+    def forward(self, images: Any) -> tuple[Any, Any]:
+        """`(1, 3, h, w)` to the network's first output and `(1, e)`."""
+        found = self.network(images)
+        means = self._features.mean(dim=(2, 3))
+        if self._projection is None:
+            self._projection = _projection(int(means.shape[1]))
+        output = found[0] if isinstance(found, list | tuple) else found
+        return output, means @ self._projection
+
+
+def _projection(channels: int) -> Any:
+    """`(channels, e)`, the same whenever it is made."""
+    if channels <= EMBEDDING_LENGTH:
+        return torch.eye(channels)
+    drawn = np.random.default_rng(0).normal(size=(channels, EMBEDDING_LENGTH)) / math.sqrt(EMBEDDING_LENGTH)
+    return torch.from_numpy(drawn.astype(np.float32))
 
 
 def _refuse_shape(model: Any, size_px: int) -> None:

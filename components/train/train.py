@@ -27,6 +27,7 @@ from belisha.components.shared.storage import join_uri, open_store
 from belisha.components.train import card, environment, tracking
 from belisha.components.train.job import Job
 from belisha.components.train.layout import LayoutCounts, lay_out, read_index
+from belisha.components.train.reference import write_reference
 from belisha.components.train.settings import TrainSettings
 
 REPORT_FILE = "report.html"
@@ -85,7 +86,7 @@ def train(
     Args:
         dataset_dir: data set folder.
         split_dir: split folder; its train and val parts are read, never its test part.
-        model_dir: replaced by `model.onnx`, `model.json`, `golden/`, `card.md` and `report.html`.
+        model_dir: replaced by `model.onnx`, `model.json`, `golden/`, `reference/`, `card.md` and `report.html`.
         settings: of the training.
         storage_uri: holds the checkpoints: the same training started again goes on, or returns what it made.
         progress: told of every batch.
@@ -198,6 +199,7 @@ def _export(
     torch_detector = export.TorchDetector(model, settings.image_size_px, info.thresholds)
     check = export.add_golden(folder, OnnxDetector(folder), torch_detector, inputs.train)
     licences = sorted({picture.licence for picture in inputs.train if picture.licence})
+    write_reference(folder, inputs.val, info.thresholds.score, progress)
     (folder / CARD_FILE).write_text(card.model_card(info, inputs.info, start, check.sentence, licences))
     completed = write_model_info(folder, info)
     export.prove_stored(folder)

@@ -92,7 +92,7 @@ def _check(
     """Compare the champion's last predictions with its reference; confirmed drift becomes one record of the ledger."""
     given: dict[str, Any] = dict(locals())
     from belisha.components.drift.step import CheckRequest, run_check
-    from belisha.components.shared.verdict import Verdict
+    from belisha.components.shared.errors import EXIT_OK
 
     request = CheckRequest(
         storage_uri=storage,
@@ -113,8 +113,8 @@ def _check(
         _print_outcome(outcome)
     for warning in outcome.warnings:
         print_sentence(f"warning: {warning}")
-    verdict = outcome.check.verdict
-    raise typer.Exit(0 if job and verdict is not Verdict.ERROR else verdict.exit_code)
+    # A check that could not be made has raised an error before.
+    raise typer.Exit(EXIT_OK if job else outcome.check.verdict.exit_code)
 
 
 def _reference(

@@ -105,7 +105,7 @@ def test_unknown_runtime_is_refused(served_model: Path) -> None:
 def test_a_fault_of_the_runtime_is_a_500_without_its_words(served_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = PictureService(ServiceSettings(served_model, "v1", runtime="onnxruntime"))
     service.load()
-    monkeypatch.setattr(service.choice.detector, "detect", lambda _: 1 / 0)
+    monkeypatch.setattr(service.choice.detector, "detect_and_embed", lambda _: 1 / 0)
     with pytest.raises(RefusalError) as refusal:
         service.answer(png(bright_cell()), checked_facts(), 0.0)
     assert refusal.value.status == 500

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from belisha.components.shared.drift_reference import decode_reference
 from belisha.components.shared.golden import check_golden
 from belisha.components.shared.model_artifact import read_model_info
 from belisha.components.shared.progress import silent
@@ -50,6 +51,8 @@ def test_step_writes_a_whole_model(data: tuple[Path, Path, str], tiny_model: str
     folder = Path(artifacts["model"].path)
     info = read_model_info(folder)
     assert {"model.onnx", "card.md", "golden/golden.json", "golden/0.png"} <= set(info.files)
+    reference = decode_reference((folder / "reference/reference.parquet").read_bytes(), "")
+    assert (len(reference.rows), reference.rows.embeddings.shape[1]) == (4, 32), "the pictures of the validation part"
     assert info.weights_origin.startswith("from scratch")
     assert info.training["overfit"]["passed"] is True
     assert info.training["settings"]["architecture"] == "tiny.yaml", "no folder of this machine in the contract"
