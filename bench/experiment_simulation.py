@@ -41,7 +41,9 @@ class Ended:
 
 def trial_at(share_ratio: float, begun_at: datetime = BEGIN) -> Trial:
     """A trial whose share stands where it does since the beginning."""
-    return Trial("v1", "v2", 2, begun_at, (ShareStep(3, begun_at, share_ratio, "judge", by_judge=True),), 3, 3)
+    return Trial(
+        "v1", "v2", 2, begun_at, (ShareStep(3, begun_at, share_ratio, "judge", by_judge=True),), 3, 3, begun_at
+    )
 
 
 @functools.lru_cache(maxsize=200_000)

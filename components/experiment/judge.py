@@ -179,23 +179,30 @@ def _missing(
     evidence: Evidence, settings: ExperimentSettings, step: Step, gates: tuple[Gate, ...], now: datetime
 ) -> Iterator[str]:
     """Everything that stands between the challenger and its next step; the first step needs nothing but a free hand."""
-    trial, tally = evidence.trial, evidence.tally
+    trial = evidence.trial
     if trial.paused:
         yield f"the judge has paused and waits for --resume: {trial.paused}"
     if trial.held_by:
         yield f"{trial.held_by} set the share to {_percent(trial.share_ratio)} by hand; hand it back with --resume"
     if trial.share_ratio <= 0:
         return
-    seconds = (now - trial.steps[-1].at).total_seconds()
-    if seconds < settings.min_step_seconds:
+    yield from _missing_time(evidence, settings, now)
+    for gate in gates:
+        if gate.verdict is not Verdict.PASS and gate.name != OUTCOME:
+            yield f"{gate.name}: {gate.sentence}"
+    yield from _missing_outcome(evidence.tally, settings, step)
+
+
+def _missing_time(evidence: Evidence, settings: ExperimentSettings, now: datetime) -> Iterator[str]:
+    since = evidence.trial.in_force_at
+    if since is None:
+        share = _percent(evidence.trial.share_ratio)
+        yield f"the controller has not put the share of {share} into force yet"
+    elif (seconds := (now - since).total_seconds()) < settings.min_step_seconds:
         yield f"the share has stood for {seconds:.0f} of {settings.min_step_seconds:.0f} s"
     if evidence.challenger_answers < settings.min_requests:
         answers = f"{evidence.challenger_answers} of {settings.min_requests} drawn requests"
         yield f"the challenger has answered {answers} at this share"
-    for gate in gates:
-        if gate.verdict is not Verdict.PASS and gate.name != OUTCOME:
-            yield f"{gate.name}: {gate.sentence}"
-    yield from _missing_outcome(tally, settings, step)
 
 
 def _missing_outcome(tally: Tally, settings: ExperimentSettings, step: Step) -> Iterator[str]:

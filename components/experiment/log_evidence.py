@@ -65,9 +65,9 @@ def read_log_evidence(store: ObjectStore, trial: Trial, settings: ExperimentSett
         ContractError: a shard is damaged.
         StorageError: the store failed.
     """
-    begin = trial.steps[-1].at
-    columns = _collected(store, trial, begin, now, settings.unit)
-    if not columns.time_us:
+    begin = trial.in_force_at
+    columns = _collected(store, trial, begin, now, settings.unit) if begin is not None else _Columns()
+    if begin is None or not columns.time_us:
         return LogEvidence(Assignments(trial.share_ratio, 0, 0, unit=settings.unit), 0, {}, 0)
     time_us = np.concatenate(columns.time_us)
     is_challenger = np.concatenate(columns.is_challenger)
@@ -75,7 +75,8 @@ def read_log_evidence(store: ObjectStore, trial: Trial, settings: ExperimentSett
     drawn = ~shadow if settings.mesh_draws else np.concatenate(columns.drawn) & ~shadow
     latency = np.concatenate(columns.latency_seconds)
     recent = time_us >= _microseconds(max(begin, now - timedelta(seconds=settings.guard_seconds)))
-    settled = drawn & (time_us < _microseconds(now - timedelta(seconds=settings.log_lag_seconds)))
+    settled = drawn & (time_us >= _microseconds(begin + timedelta(seconds=settings.settle_seconds)))
+    settled &= time_us < _microseconds(now - timedelta(seconds=settings.log_lag_seconds))
     # Until its predictor is ready a challenger gets nothing, whatever its share: the dice count from its first answer on, and
     # that one, which is there by construction, does not count itself.
     settled &= time_us > (time_us[is_challenger].min() if is_challenger.any() else np.iinfo(np.int64).max)

@@ -50,6 +50,7 @@ class ExperimentSettings:
         unit: what keeps its model, as the routing policy's `sticky_by` has it: camera, client or request.
         mesh_draws: the cluster's mesh splits the traffic, which marks no request as drawn: all but shadows count as drawn.
         min_picture_seconds: of one camera's pictures within so many seconds only one counts.
+        settle_seconds: after a change of the share the dice do not count for so long, until everybody follows it.
         log_lag_seconds: rows younger than this may not be in the request log yet.
     """
 
@@ -70,6 +71,7 @@ class ExperimentSettings:
     unit: str = "camera"
     mesh_draws: bool = False
     min_picture_seconds: float = 30.0
+    settle_seconds: float = 30.0
     log_lag_seconds: float = 120.0
 
     def __post_init__(self) -> None:

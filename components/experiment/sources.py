@@ -108,7 +108,7 @@ def _levels(
 ) -> tuple[ServiceLevels, gateway_levels.Counted | None]:
     """Prometheus where it is given, else the gateway's counters for failures and the request log for latencies."""
     if sources.prometheus is not None:
-        since_step = (now - trial.steps[-1].at).total_seconds()
+        since_step = (now - (trial.in_force_at or trial.steps[-1].at)).total_seconds()
         window = min(settings.guard_seconds, since_step)
         return sources.prometheus.read(trial.champion, trial.challenger, window), None
     challenger, champion = log.latencies.get(trial.challenger), log.latencies.get(trial.champion)

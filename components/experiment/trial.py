@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from belisha.components.shared.ledger import Action, Record
+from belisha.components.shared.verdict import Verdict
 
 # What a record of the judge says of itself, under this key of its details.
 EVENT = "event"
@@ -36,6 +37,8 @@ class Trial:
         steps: every change of the share since then, the beginning included; never empty.
         last_record: number of the ledger's last record when it was read.
         last_event_record: of the last record of the judge or of a change of the share; what a decision stands on.
+        in_force_at: since when requests are shared like that: at once where a gateway follows the ledger; where a controller
+            puts the ledger into force (it records that it did), when it was done, and None until then.
         held_by: who set the share by hand, when nobody has resumed since; empty otherwise.
         paused: why the judge itself took the share to 0, when nobody has resumed since; empty otherwise.
     """
@@ -47,6 +50,7 @@ class Trial:
     steps: tuple[ShareStep, ...]
     last_record: int
     last_event_record: int
+    in_force_at: datetime | None
     held_by: str = ""
     paused: str = ""
 
@@ -79,6 +83,7 @@ def trial_of(records: Sequence[Record]) -> Trial | None:
         steps=steps,
         last_record=records[-1].number,
         last_event_record=max(steps[-1].record, *(record.number for record in events), own[0].number),
+        in_force_at=_in_force_at(records, steps[-1]),
         held_by=held,
         paused=paused,
     )
@@ -113,6 +118,20 @@ def _share_steps(own: Sequence[Record]) -> tuple[ShareStep, ...]:
             by_judge = record.draft.action is not Action.TRAFFIC
             steps.append(ShareStep(record.number, record.at, ratio, record.actor, by_judge))
     return tuple(steps)
+
+
+def _in_force_at(records: Sequence[Record], step: ShareStep) -> datetime | None:
+    applied = [record for record in records if record.draft.action is Action.APPLY]
+    if not applied:
+        return step.at
+    done = (
+        record.at
+        for record in applied
+        if record.number > step.record
+        and record.draft.details.get("applies", 0) >= step.record
+        and record.draft.details.get("verdict") == Verdict.PASS
+    )
+    return next(done, None)
 
 
 def _hold(steps: Sequence[ShareStep], events: Sequence[Record]) -> tuple[str, str]:

@@ -98,6 +98,7 @@ def _judge(
     guard_seconds: Annotated[float, typer.Option(help="How far back the guards look.")] = 3600.0,
     srm_alpha_ratio: Annotated[float, typer.Option(help="p-value below which the assignment is broken.")] = 0.001,
     min_picture_seconds: Annotated[float, typer.Option(help="Of one camera's pictures within it one counts.")] = 30.0,
+    settle_seconds: Annotated[float, typer.Option(help="So long after a change of the share no dice count.")] = 30.0,
     log_lag_seconds: Annotated[float, typer.Option(help="Younger rows of the log may not be there yet.")] = 120.0,
     expect_record: ExpectRecord = None,
     json: Json = False,

@@ -34,7 +34,12 @@ from belisha.components.shared.storage import ObjectStore, open_store
 BEGIN = datetime(2026, 5, 1, 12, tzinfo=UTC)
 # Steps come as soon as the evidence is there.
 QUICK = ExperimentSettings(
-    min_requests=50, min_step_seconds=0.0, log_lag_seconds=0.0, unit="request", min_picture_seconds=0
+    settle_seconds=0.0,
+    min_requests=50,
+    min_step_seconds=0.0,
+    log_lag_seconds=0.0,
+    unit="request",
+    min_picture_seconds=0,
 )
 PERSON = Box(10, 10, 20, 40)
 
@@ -86,7 +91,7 @@ class Lab:
     def state(self) -> LedgerState:
         return self.ledger.state()
 
-    def write(self, action: Action, subject: str, state: LedgerState, actor: str = "ann", **details: str) -> Record:
+    def write(self, action: Action, subject: str, state: LedgerState, actor: str = "ann", **details: object) -> Record:
         ledger = open_registry(self.uri, clock=self.clock, actor=actor).ledger
         record = ledger.append(lambda _, __: Draft(action, subject, "because", state, details=dict(details)))
         assert record is not None

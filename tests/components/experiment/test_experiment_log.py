@@ -96,6 +96,23 @@ def test_rows_that_may_be_missing_still_do_not_count_yet(lab: Lab) -> None:
     assert read(lab, log_lag_seconds=1e6).assignments.units == 0
 
 
+def test_until_everybody_follows_a_change_nothing_counts(lab: Lab) -> None:
+    lab.log(300, 0, seconds=20)
+    lab.log(300, 100, seconds=100)
+    assert 230 < read(lab, settle_seconds=60.0).assignments.units < 260
+    assert read(lab, settle_seconds=60.0).challenger_answers == 100
+
+
+def test_where_a_controller_acts_its_word_counts(lab: Lab) -> None:
+    state, applied = LedgerState("v1", "v2", 0.25), {"verdict": "PASS", "applies": 2}
+    lab.write(Action.APPLY, "v1", state, **applied)
+    lab.log(300, 100)
+    assert read(lab).assignments.units == 0, "it has not come to record 3 yet"
+    lab.write(Action.APPLY, "v1", state, **{**applied, "applies": 3})
+    lab.log(40, 40)
+    assert 0 < read(lab).assignments.units <= 80
+
+
 def test_latencies_of_the_window_alone(lab: Lab) -> None:
     lab.log(100, 100, latency=(9.0, 9.0))
     lab.clock.forward(4000)
