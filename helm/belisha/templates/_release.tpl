@@ -150,7 +150,11 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
       ports:
-        # Seldon adds http, grpc and its own metrics.
+        # Seldon adds http and grpc. It would number the metrics ports of predictors by their order, from 6000: the second one's
+        # would be ours, and dropping the first predictor would change the second's, which restarts it.
+        - name: metrics
+          containerPort: 6000
+          protocol: TCP
         - name: metrics-belisha
           containerPort: 6001
           protocol: TCP
@@ -240,6 +244,9 @@ spec:
         - name: BELISHA_METRICS_PORT
           value: "6001"
       ports:
+        - name: metrics
+          containerPort: 6000
+          protocol: TCP
         - name: metrics-belisha
           containerPort: 6001
           protocol: TCP
