@@ -28,6 +28,8 @@ _RETRY = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 _TIMEOUTS = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(minutes=10)}
 _LIST_CHUNK = 1000
 _PIECE_BYTES = 8 * 2**20
+# Number of the process that has used obstore, whose threads do not survive a fork; 0 before the first use.
+_used_by = 0
 
 
 class ObjectStore(Protocol):
@@ -68,8 +70,19 @@ class ObstoreStore:
     """An `ObjectStore` over any obstore backend."""
 
     def __init__(self, store: Any, uri: str) -> None:
-        self._store = store
+        self._opened = store
         self.uri = uri.rstrip("/")
+
+    @property
+    def _store(self) -> Any:
+        """The backend; raises StorageError in a process forked from one that had used it, where it may wait for ever."""
+        global _used_by  # noqa: PLW0603 - obstore's threads belong to the process, not to a store
+        _used_by = _used_by or os.getpid()
+        if _used_by != os.getpid():
+            raise StorageError(
+                f"{self.uri} was used by process {_used_by} before it forked this one: fork first, or start a new Python"
+            )
+        return self._opened
 
     def read(self, key: str) -> bytes:
         """Bytes of an object; raises NotFoundError, StorageError."""
@@ -134,6 +147,8 @@ class ObstoreStore:
 
     def _translated(self, error: Exception, key: str, verb: str) -> BelishaError:
         """Our error for what obstore raised: its exception classes are the only part of it we rely on."""
+        if isinstance(error, BelishaError):
+            return error
         name = type(error).__name__
         if name == "ValueError":
             return InputError(

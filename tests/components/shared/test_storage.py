@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -136,3 +138,29 @@ def test_uris(tmp_path: Path) -> None:
     assert join_uri("s3://b/p/", "registry", "x") == "s3://b/p/registry/x"
     assert join_uri(str(tmp_path), "registry") == f"file://{tmp_path}/registry"
     assert local_path(f"file://{tmp_path}") == tmp_path
+
+
+def test_use_after_a_fork_is_refused_where_it_might_wait_for_ever(tmp_path: Path) -> None:
+    """obstore's threads stay behind in the process that forks; one that has only opened a store may fork."""
+    code = """
+import os, sys
+from belisha.components.shared.errors import StorageError
+from belisha.components.shared.storage import open_store
+store = open_store(sys.argv[1])
+if sys.argv[2] == "used":
+    store.write("before", b"1")
+if os.fork() == 0:
+    try:
+        store.write("after", b"2")
+    except StorageError as error:
+        print(error, flush=True)
+    os._exit(0)
+os.wait()
+"""
+    for way in ("used", "opened"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / way, way], capture_output=True, text=True, timeout=30
+        )
+        assert not done.stderr
+        assert ("fork first" in done.stdout) == (way == "used")
+        assert (tmp_path / way / "after").exists() == (way == "opened")
