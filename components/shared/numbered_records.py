@@ -97,7 +97,7 @@ class NumberedRecords:
             value = json.loads(self._store.read(key))
             schema = value.pop("schema")
             value.pop("nonce", None)
-        except (ValueError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ContractError(f"{where} is not a readable record ({error}): restore it from a backup") from None
         if schema != self._schema:
             raise ContractError(
