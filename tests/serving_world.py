@@ -58,7 +58,7 @@ def release_another(world: World) -> str:
     folder = world.storage.parent / f"model-{number}"
     champion = open_registry(str(world.storage)).ledger.state().champion
     write_folders(folder, gain=1 - 0.05 * (number - 1), champion=champion)
-    _add_golden(folder)
+    add_golden(folder)
     # Known before it serves: whoever compares answers may meet it at once.
     world.answers[f"v{number}"] = [boxes_of(folder / "model", image) for image in world.pictures]
     release(folder / "model", folder / "evaluation", folder / "decision", str(world.storage), f"run-{number}")
@@ -80,7 +80,7 @@ def same_boxes(found: list[dict[str, float]], expected: Boxes) -> bool:
     return len(values) == len(expected) and np.allclose(values or 0, expected or 0, atol=1e-3)
 
 
-def _add_golden(folder: Path) -> None:
+def add_golden(folder: Path) -> None:
     """Give a model folder golden pictures, and its decision the digest that comes of it."""
     model = folder / "model"
     info = read_model_info(model)
