@@ -29,7 +29,7 @@ class Workload:
         ready: whether the newest pod template runs on every replica that is wanted, and nothing is unavailable.
         ready_replicas: how many are.
         replicas: how many are wanted.
-        images: by container.
+        containers: of its pods by name, init containers too, as the Deployment has them.
         trouble: what its conditions complain of; empty when they don't.
     """
 
@@ -38,7 +38,7 @@ class Workload:
     ready: bool
     ready_replicas: int
     replicas: int
-    images: Mapping[str, str] = field(default_factory=dict)
+    containers: Mapping[str, Json] = field(default_factory=dict)
     trouble: str = ""
 
 
@@ -107,11 +107,15 @@ class ClusterState:
         return tuple(found)
 
     def is_ready(self, predictor: Json) -> bool:
-        """Whether every Deployment of a predictor is ready, with the images that the object asks for."""
-        name, wanted = str(predictor.get("name")), images_of(predictor)
-        workloads = [one for one in self.workloads if one.predictor == name]
-        running = {container: image for one in workloads for container, image in one.images.items()}
-        up_to_date = all(running.get(container) == image for container, image in wanted.items())
+        """Whether every Deployment of a predictor is ready, with the containers that the object asks for.
+
+        The object's status does not say which of its generations it is about, so a Deployment that the operator has yet to
+        change would look ready without that.
+        """
+        workloads = [one for one in self.workloads if one.predictor == str(predictor.get("name"))]
+        running = {name: container for one in workloads for name, container in one.containers.items()}
+        wanted = [one for component in predictor.get("componentSpecs") or [] for one in _containers(component)]
+        up_to_date = all(_runs(running.get(str(one["name"]), {}), one) for one in wanted)
         return bool(workloads) and up_to_date and all(one.ready for one in workloads)
 
     def is_settled(self) -> bool:
@@ -135,16 +139,6 @@ def wanted_weights(predictors: Sequence[Json]) -> dict[str, int]:
     return _without_zeros({str(one["name"]): int(one.get("traffic") or 0) for one in answering})
 
 
-def images_of(predictor: Json) -> dict[str, str]:
-    """Images by container that a predictor of the object asks for."""
-    containers = [
-        container
-        for component in predictor.get("componentSpecs") or []
-        for container in (component.get("spec") or {}).get("containers") or []
-    ]
-    return {str(one["name"]): str(one["image"]) for one in containers if one.get("image")}
-
-
 def workload_of(deployment: Json, owner: str) -> Workload:
     """Read a Deployment below the SeldonDeployment `owner`."""
     spec, status = deployment.get("spec") or {}, deployment.get("status") or {}
@@ -160,9 +154,7 @@ def workload_of(deployment: Json, owner: str) -> Workload:
         ready=ready,
         ready_replicas=ready_replicas,
         replicas=replicas,
-        images={
-            str(one["name"]): str(one.get("image", "")) for one in (template.get("spec") or {}).get("containers") or []
-        },
+        containers={str(one["name"]): one for one in _containers(template)},
         trouble="" if ready else _trouble_of(status.get("conditions") or []),
     )
 
@@ -218,6 +210,23 @@ def covers(wanted: Any, found: Any) -> bool:
         same_length = isinstance(found, list) and len(found) == len(wanted)
         return same_length and all(covers(one, other) for one, other in zip(wanted, found, strict=True))
     return bool(wanted == found)
+
+
+def _containers(pod: Json) -> list[Json]:
+    spec = pod.get("spec") or {}
+    return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+
+
+def _runs(found: Json, wanted: Json) -> bool:
+    """Whether a container of a Deployment is what the object asks for; the operator adds variables, ports and probes."""
+    same = all(
+        covers(wanted[key], found.get(key)) for key in ("image", "command", "args", "resources") if key in wanted
+    )
+    return same and all(covers(_by_name(wanted, key), _by_name(found, key)) for key in ("env", "ports"))
+
+
+def _by_name(container: Json, key: str) -> dict[str, Json]:
+    return {str(one.get("name")): one for one in container.get(key) or []}
 
 
 def _predictor_of(labelled: Json, owner: str) -> str:
