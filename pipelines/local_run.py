@@ -49,13 +49,14 @@ def run_id_of(arguments: dict[str, Any]) -> str:
     return f"run-{sha256_hex(canonical_json(arguments))[:12]}"
 
 
-def run_locally(workdir: Path, arguments: dict[str, Any], progress: ProgressSink) -> RunFolder:
+def run_locally(workdir: Path, arguments: dict[str, Any], progress: ProgressSink, run_id: str = "") -> RunFolder:
     """Execute the committed pipeline with these arguments and wait for its end.
 
     Args:
         workdir: everything of the run lies below it; made when missing.
         arguments: the pipeline's parameters, without `run_id`.
         progress: told of every step's progress.
+        run_id: name of the run; by default one that follows from the arguments.
 
     Returns:
         The run's folder with the outputs of every step.
@@ -66,7 +67,7 @@ def run_locally(workdir: Path, arguments: dict[str, Any], progress: ProgressSink
     """
     workdir = workdir.absolute()
     _refuse_rewritten_text(workdir, arguments)
-    run_id = run_id_of(arguments)
+    run_id = run_id or run_id_of(arguments)
     folder = RunFolder(workdir / "runs" / run_id)
     folder.root.mkdir(parents=True, exist_ok=True)
     with _only_run_in(workdir):

@@ -39,6 +39,9 @@ VARIABLES = (
     Variable("BELISHA_ACTOR", "the login name", "Who acts, as the ledger records it."),
     Variable("BELISHA_IMAGE_PREFIX", "`belisha`", "Registry and path before each image's name, where a pipeline is compiled."),
     Variable("BELISHA_IMAGE_TAG", "the version", "Tag of each image, where a pipeline is compiled."),
+    Variable("BELISHA_KFP_ENDPOINT", "none", "Address of the Kubeflow Pipelines API, e.g. `http://ml-pipeline.kubeflow:8888`."),
+    Variable("BELISHA_KFP_NAMESPACE", "none", "Namespace in a multi-user Kubeflow."),
+    Variable("BELISHA_KFP_TOKEN_FILE", "the pod's projected token, if any", "File with the token for Kubeflow Pipelines."),
     Variable("BELISHA_LISTEN_HOST", "every interface", "Address on which a predictor's servers listen."),
     Variable("BELISHA_LOG_SECONDS", "`60`", "How long a predictor's row may wait before it is written to the request log."),
     Variable("BELISHA_METRICS_FOLDER", "a temporary folder", "Where a predictor's processes keep their common counters."),
@@ -47,6 +50,7 @@ VARIABLES = (
     Variable("BELISHA_PROGRESS_FILE", "none", "File that pipeline steps append progress to; `belisha run` sets it."),
     Variable("BELISHA_PUSHGATEWAY", "none", "Address of a Prometheus Pushgateway that takes the metrics of the loop's jobs."),
     Variable("BELISHA_READ_SECONDS", "`20`", "How long a client may take to deliver a request to a predictor."),
+    Variable("BELISHA_RETRAIN_CONFIG", "none", "Default of `--config` of `belisha retrain`: policy, trigger and run parameters."),
     Variable("BELISHA_STORAGE_URI", "none", "Default of `--storage`: where pictures, models and the ledger live."),
 )  # fmt: skip
 
