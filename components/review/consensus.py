@@ -46,7 +46,7 @@ class Cluster:
     @property
     def mean_iou(self) -> float:
         """Mean overlap of its boxes with each other, 0..1; 1 for a single box."""
-        corners = np.array([_xywh(box) for box in self.boxes.values()])
+        corners = np.array([_xywh(box) for box in self.boxes.values()], dtype=np.float64)
         count = len(corners)
         if count < MIN_VOTES:
             return 1.0
@@ -84,7 +84,7 @@ def _partners(boxes: Sequence[Box], clusters: Sequence[Cluster]) -> dict[int, in
     if not boxes or not clusters:
         return {}
     medians = np.array([cluster.median_xywh_px for cluster in clusters])
-    overlaps = iou(np.array([_xywh(box) for box in boxes]), medians)
+    overlaps = iou(np.array([_xywh(box) for box in boxes], dtype=np.float64), medians)
     partner: dict[int, int] = {}
     for place in np.argsort(-overlaps, axis=None, kind="stable"):
         box, cluster = divmod(int(place), len(clusters))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
@@ -75,7 +76,7 @@ def test_one_camera_gives_at_most_one_picture_in_half_a_minute() -> None:
     found = [candidate(number, captured_at=NOON + timedelta(seconds=5 * number)) for number in range(60)]
     choice = chosen(found, 60)
     times = sorted(item.captured_at for item in choice.items)
-    assert all((after - before).total_seconds() >= 30 for before, after in zip(times, times[1:], strict=False))
+    assert all((after - before).total_seconds() >= 30 for before, after in itertools.pairwise(times))
     assert len(times) >= 5
     assert choice.left_out == {"camera_rate": 60 - len(times)}
 

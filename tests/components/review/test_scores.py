@@ -19,7 +19,7 @@ BOXES = st.lists(st.tuples(*[st.floats(0, 100)] * 2, *[st.floats(1, 80)] * 2), m
 
 def answer(*found: tuple[tuple[float, float, float, float], float]) -> ModelAnswer:
     boxes, scores = tuple(box for box, _ in found), tuple(score for _, score in found)
-    return ModelAnswer("v1", "champion", "r", False, boxes, scores)
+    return ModelAnswer("v1", "champion", "r", shadow=False, boxes_xywh_px=boxes, scores=scores)
 
 
 @given(scores=SCORES)
