@@ -73,21 +73,47 @@ def _parsed(text: str) -> Iterator[Object]:
 def pod_specs(document: Object) -> Iterator[tuple[str, Object]]:
     """Every pod's spec in an object, with a name for messages; those inside a SeldonDeployment and release template, too."""
     name = f"{document['kind']}/{document['metadata']['name']}"
-    if document["kind"] == "Pod":
-        yield name, document["spec"]
-    elif document["kind"] in ("Deployment", "Job"):
-        yield name, document["spec"]["template"]["spec"]
-    elif document["kind"] == "CronJob":
-        yield name, document["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    elif document["kind"] == "SeldonDeployment":
-        for predictor in document["spec"]["predictors"]:
-            for component in predictor["componentSpecs"]:
-                yield f"{name}/{predictor['name']}/{component['metadata']['name']}", component["spec"]
-    elif "release-template.json" in document.get("data", {}):
-        template = json.loads(document["data"]["release-template.json"])
-        for node in ("detector", "router"):
-            if node in template:
-                yield f"{name}/{node}", template[node]["component"]["spec"]
+    for inner, spec in _POD_SPECS.get(document["kind"], _none)(document):
+        yield f"{name}{inner}", spec
+
+
+def _none(_: Object) -> Iterator[tuple[str, Object]]:
+    yield from ()
+
+
+def _of_pod(document: Object) -> Iterator[tuple[str, Object]]:
+    yield "", document["spec"]
+
+
+def _of_template(document: Object) -> Iterator[tuple[str, Object]]:
+    yield "", document["spec"]["template"]["spec"]
+
+
+def _of_cron_job(document: Object) -> Iterator[tuple[str, Object]]:
+    yield "", document["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+
+
+def _of_seldon_deployment(document: Object) -> Iterator[tuple[str, Object]]:
+    for predictor in document["spec"]["predictors"]:
+        for component in predictor["componentSpecs"]:
+            yield f"/{predictor['name']}/{component['metadata']['name']}", component["spec"]
+
+
+def _of_release_template(document: Object) -> Iterator[tuple[str, Object]]:
+    template = json.loads(document["data"].get("release-template.json", "{}"))
+    for node in ("detector", "router"):
+        if node in template:
+            yield f"/{node}", template[node]["component"]["spec"]
+
+
+_POD_SPECS = {
+    "Pod": _of_pod,
+    "Deployment": _of_template,
+    "Job": _of_template,
+    "CronJob": _of_cron_job,
+    "SeldonDeployment": _of_seldon_deployment,
+    "ConfigMap": _of_release_template,
+}
 
 
 def containers(spec: Object) -> list[Object]:

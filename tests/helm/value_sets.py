@@ -15,7 +15,12 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
     "shared volume": {"storage": {"uri": "file:///storage/belisha", "existingSecret": "", "existingClaim": "loop"}},
     "other names": {"fullnameOverride": "crossing", "nameOverride": "watch", "labels": {"team": "vision"}},
     "registry and pull secrets": {
-        "image": {"registry": "images.example.org:5000", "prefix": "vision/belisha", "tag": "1.2.3", "pullPolicy": "Always"}
+        "image": {
+            "registry": "images.example.org:5000",
+            "prefix": "vision/belisha",
+            "tag": "1.2.3",
+            "pullPolicy": "Always",
+        }
         | {"pullSecrets": ["pull-a", "pull-b"]},
     },
     "digests": {
@@ -110,7 +115,10 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
     },
     "network policies": {
         "networkPolicy": {"enabled": True, "storage": {"cidr": "10.20.0.0/16", "ports": [9000, 443]}},
-        "monitoring": {"pushgateway": "http://pushgateway.monitoring:9091", "prometheusUrl": "http://prometheus.monitoring:9090"},
+        "monitoring": {
+            "pushgateway": "http://pushgateway.monitoring:9091",
+            "prometheusUrl": "http://prometheus.monitoring:9090",
+        },
     },
     "network policies, ambassador, manifest": {
         "networkPolicy": {"enabled": True, "gatewayNamespace": "emissary"},
@@ -192,7 +200,10 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "openvino on a gpu": ({"serving": {"gpu": {"count": 1}, "runtime": "openvino"}}, "serving.runtime"),
     "hook longer than grace": ({"serving": {"preStopSeconds": 60}}, "serving.preStopSeconds"),
-    "secret as a value": ({"serving": {"env": [{"name": "AWS_SECRET_ACCESS_KEY", "value": "x"}]}}, "/serving/env/0/name"),
+    "secret as a value": (
+        {"serving": {"env": [{"name": "AWS_SECRET_ACCESS_KEY", "value": "x"}]}},
+        "/serving/env/0/name",
+    ),
     "Seldon's own variable": ({"serving": {"env": [{"name": "GRPC_WORKERS", "value": "2"}]}}, "serving.env"),
     "our own variable": ({"serving": {"env": [{"name": "BELISHA_ACTOR", "value": "me"}]}}, "serving.env"),
     "secret key with a space": ({"storage": {"secretKeys": ["A B"]}}, "/storage/secretKeys/0"),
