@@ -66,9 +66,12 @@ class PrometheusLevels:
 
     def _own(self, version: str, window: str) -> tuple[str, str]:
         """Queries for all attempts and the failed ones, as the predictor counts them; a client's mistake is none of either."""
-        series = f'belisha_requests_total{{{self._labels(version)},outcome=~"{{}}"}}'
-        every, failed = (series.format(outcomes) for outcomes in ("ok|error|not_ready", "error|not_ready"))
-        return f"sum(increase({every}[{window}]))", f"sum(increase({failed}[{window}]))"
+
+        def total(outcomes: str) -> str:
+            series = f'belisha_requests_total{{{self._labels(version)},outcome=~"{outcomes}"}}'
+            return f"sum(increase({series}[{window}]))"
+
+        return total("ok|error|not_ready"), total("error|not_ready")
 
     def _executors(self, version: str, window: str) -> tuple[str, str]:
         """The same as Seldon's executor counts them; it knows no model versions, so these come by the predictor's name."""
