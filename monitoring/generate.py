@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from belisha.monitoring.dashboards.document import dashboards
 from belisha.monitoring.rules.document import rules_text
 
 FOLDER = Path(__file__).resolve().parent
@@ -12,7 +13,8 @@ FOLDER = Path(__file__).resolve().parent
 
 def generated() -> Mapping[str, str]:
     """Text of every generated file, by its path below `monitoring/`."""
-    return {"rules/belisha.rules.yaml": rules_text()}
+    of_dashboards = {f"dashboards/{name}.json": text for name, text in dashboards().items()}
+    return {"rules/belisha.rules.yaml": rules_text(), **of_dashboards}
 
 
 def main() -> None:

@@ -104,11 +104,11 @@ def _challenger(settings: MonitoringSettings) -> list[Alert]:
         ),
         Alert(
             "BelishaChallengerLosing",
-            f'max by ({BY_DEPLOYMENT}) (belisha_experiment_verdict{{verdict="FAIL"}}) == 1',
+            f'max by ({BY_DEPLOYMENT}) (belisha_experiment_verdict{{verdict="STOP"}}) == 1',
             "warning",
             RELEASE,
-            "The judge has found that the challenger detects worse than the champion.",
-            "The experiment on {{ $labels.deployment_name }} ended with FAIL: roll the challenger back.",
+            "The judge has found the challenger worse than the champion.",
+            "The experiment on {{ $labels.deployment_name }} ended with STOP: the challenger is to be withdrawn.",
             "BelishaExperimentSeriesAbsent",
         ),
     ]  # fmt: skip

@@ -85,7 +85,7 @@ LOOP = {
     series("belisha_drift_last_success_timestamp_seconds"): growing(60),
     series("belisha_drift_alert"): steady(0),
     series("belisha_experiment_last_success_timestamp_seconds"): growing(60),
-    series("belisha_experiment_verdict", 'verdict="FAIL"'): steady(0),
+    series("belisha_experiment_verdict", 'verdict="STOP"'): steady(0),
     series("belisha_retrain_last_start_timestamp_seconds", 'cause="drift"'): steady(0),
     series("belisha_retrain_last_success_timestamp_seconds"): steady(60),
     series("belisha_retrain_last_failure_timestamp_seconds"): steady(0),

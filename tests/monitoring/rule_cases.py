@@ -82,7 +82,9 @@ SLOWER_P95 = Fired(
     V2,
 )
 LOSING = Fired(
-    "BelishaChallengerLosing", "warning", "The experiment on crossing ended with FAIL: roll the challenger back."
+    "BelishaChallengerLosing",
+    "warning",
+    "The experiment on crossing ended with STOP: the challenger is to be withdrawn.",
 )
 NO_TRAFFIC = Fired("BelishaNoTraffic", "warning", "crossing has had no request for a quarter of an hour.")
 TRAFFIC_ABSENT = Fired(
@@ -228,11 +230,11 @@ SERVING = {
         Case("the challenger has been slow for ten minutes less one", counted("v2", 120, slow_ratio=0.1), at="10m"),
     ],
     "BelishaChallengerLosing": [
-        Case("the judge says FAIL", {series("belisha_experiment_verdict", 'verdict="FAIL"'): steady(1)}, [LOSING]),
-        Case("the judge says PASS", {series("belisha_experiment_verdict", 'verdict="PASS"'): steady(1)}),
+        Case("the judge says STOP", {series("belisha_experiment_verdict", 'verdict="STOP"'): steady(1)}, [LOSING]),
+        Case("the judge says PROMOTE", {series("belisha_experiment_verdict", 'verdict="PROMOTE"'): steady(1)}),
         Case(
-            "the judge has just said FAIL no more",
-            {series("belisha_experiment_verdict", 'verdict="FAIL"'): f"1x30 0x{MINUTES}"},
+            "the judge has just said STOP no more",
+            {series("belisha_experiment_verdict", 'verdict="STOP"'): f"1x30 0x{MINUTES}"},
             at="31m",
         ),
     ],
