@@ -26,7 +26,7 @@ from belisha.components.shared.manifest import Box
 from belisha.components.shared.review_queue import QueueItem, Vote
 
 ANNOTATIONS_FILE = "annotations.xml"
-_ZIP_MAGIC = b"PK\x03\x04"
+_ZIP_MAGIC = b"PK"
 _NAMES = ("meta/job/assignee", "meta/task/assignee", "meta/task/owner/username", "meta/project/assignee")
 
 

@@ -65,7 +65,7 @@ def test_pairwise_agreement_by_hand() -> None:
 
 
 def test_people_who_agree_have_one_everywhere() -> None:
-    drawn = {name: (HERE, FAR) for name in ("ada", "bob", "cyd")}
+    drawn = dict.fromkeys(("ada", "bob", "cyd"), (HERE, FAR))
     found = agreement_of(panel(drawn, drawn))
     assert (found.mean_f1, found.mean_iou, found.alpha) == (1, 1, 1)
     assert found.leave_one_out_f1 == dict.fromkeys(("ada", "bob", "cyd"), 1.0)

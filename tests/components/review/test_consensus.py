@@ -12,9 +12,7 @@ from belisha.components.review.simulation import disputed_ratio, outcomes, scene
 from belisha.components.shared.manifest import Box
 from belisha.components.shared.review_queue import Method, Vote
 
-BOXES = st.lists(
-    st.builds(Box, *[st.floats(0, 200)] * 2, *[st.floats(2, 120)] * 2, ignore=st.booleans()), max_size=7
-)
+BOXES = st.lists(st.builds(Box, *[st.floats(0, 200)] * 2, *[st.floats(2, 120)] * 2, ignore=st.booleans()), max_size=7)
 PANELS = st.dictionaries(st.sampled_from(["ada", "bob", "cyd", "dan", "eve"]), BOXES, min_size=1, max_size=5)
 HERE, NEAR, FAR = Box(10, 10, 40, 100), Box(12, 12, 40, 100), Box(200, 10, 40, 100)
 
