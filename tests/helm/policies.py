@@ -12,7 +12,7 @@ from tests.helm.rendering import Object, containers, pod_specs
 _PINNED = re.compile(r"[a-z0-9][a-z0-9._/:-]*(@sha256:[a-f0-9]{64}|:(?!latest$)[A-Za-z0-9_][A-Za-z0-9._-]*)")
 _SECRET_NAME = re.compile(r"(?i)(secret|password|token|credential|access_key)")
 # Addresses and paths to secrets are none.
-_HARMLESS = {"KF_PIPELINES_SA_TOKEN_PATH"}
+_HARMLESS = {"BELISHA_KFP_TOKEN_FILE"}
 _READERS_OF_THE_API = {"controller"}
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import typer
+import yaml
 
+from belisha.cli.main import _register_verbs as register_verbs
+from belisha.cli.main import app
 from belisha.components.release.release_template import Mode, parse_release_template
 from belisha.components.release.seldon_deployment import placements, seldon_deployment
 from belisha.components.route.router import TrafficRouter
 from belisha.components.serve.launcher import _NUMBERS, _TEXTS
 from belisha.components.shared.ledger import LedgerState
-from tests.helm.rendering import Object, documents, kinds, merged, one, release_template_text
+from belisha.retrain_config import KfpConfig, RetrainConfig
+from tests.helm.rendering import Object, documents, kinds, merged, one, pod_specs, release_template_text
 
 CASES: dict[str, tuple[dict[str, Any], LedgerState]] = {
     "alone": ({}, LedgerState("v7")),
@@ -198,3 +203,40 @@ def test_ports_that_are_scraped_are_ports_of_the_pods() -> None:
         assert wanted == {port["name"] for port in container["ports"]}
     exporter = one(found, "Deployment", "belisha-exporter")["spec"]["template"]["spec"]["containers"][0]
     assert [port["name"] for port in exporter["ports"]] == ["metrics"]
+
+
+def test_retraining_is_told_in_words_that_the_code_takes() -> None:
+    values = {
+        "fullnameOverride": "crossing",
+        "kfp": {"token": {"projected": True}, "namespace": "team-a", "serviceAccountName": "runner"},
+        "retrain": {"policy": {"maxF1Drop": 0.1, "onAlert": "retrain"}, "parameters": {"train_epochs": 80}},
+    }
+    config = one(documents(values), "ConfigMap", "crossing-retrain")
+    told = RetrainConfig.model_validate(yaml.safe_load(config["data"]["retrain.yaml"]))
+    assert told.deployment_name == "crossing"
+    assert told.policy.settings().max_f1_drop == 0.1
+    assert told.parameters == {"train_epochs": 80}
+    assert (told.kfp.namespace, told.kfp.service_account) == ("team-a", "runner")
+    plain = one(documents({}), "ConfigMap", "belisha-retrain")
+    told = RetrainConfig.model_validate(yaml.safe_load(plain["data"]["retrain.yaml"]))
+    assert told == RetrainConfig(kfp=KfpConfig(endpoint="http://ml-pipeline.kubeflow:8888"))
+
+
+def test_every_command_of_a_pod_is_one_that_exists() -> None:
+    """Options are asked of the command line itself."""
+    values = {"monitoring": {"prometheusUrl": "http://p:9090"}, "release": {"challenger": {"traffic": 5}}}
+    register_verbs()
+    for it in documents(values):
+        for _, spec in pod_specs(it):
+            for container in spec["containers"]:
+                if container["command"] == ["belisha"]:
+                    assert_parses(container["args"])
+
+
+def assert_parses(args: list[str]) -> None:
+    command: Any = typer.main.get_command(app)
+    words = list(args)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    context = command.make_context(command.name, [*words, "--storage", "memory://x"])
+    assert context.params["storage"] == "memory://x"

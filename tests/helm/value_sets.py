@@ -100,7 +100,13 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
     "jobs of one's own": {
         "drift": {"schedule": "*/15 8-18 * * MON-FRI", "timeZone": "Europe/London", "mode": "textbook", "act": "kfp"}
         | {"extraArgs": ["--window", "500"], "suspend": True},
-        "retrain": {"schedule": "@weekly", "timeZone": "Etc/GMT+5", "nodeSelector": {"pool": "batch"}},
+        "retrain": {
+            "schedule": "@weekly",
+            "timeZone": "Etc/GMT+5",
+            "nodeSelector": {"pool": "batch"},
+            "policy": {"onAlert": "retrain", "budgetRuns": 3, "cooldownHours": 0.5},
+            "parameters": {"data_sources": ["s3://bucket/labels"], "train_epochs": 80},
+        },
         "experiment": {"schedule": "*/5 * * * *", "backoffLimit": 0},
         "review": {"tolerations": [{"operator": "Exists"}], "affinity": {"podAntiAffinity": {}}},
     },
@@ -212,6 +218,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "deadline that never starts": ({"review": {"startingDeadlineSeconds": 5}}, "/review/startingDeadlineSeconds"),
     "no deadline": ({"experiment": {"activeDeadlineSeconds": 0}}, "/experiment/activeDeadlineSeconds"),
     "act without kfp": ({"drift": {"act": "kfp"}, "retrain": {"enabled": False}, "kfp": {"endpoint": ""}}, "drift.act"),
+    "typing mistake in the policy": ({"retrain": {"policy": {"budget_runs": 1}}}, "budget_runs"),
     "retraining without kfp": ({"kfp": {"endpoint": ""}}, "retrain.enabled"),
     "password in kfp's address": ({"kfp": {"endpoint": "http://me:secret@kfp"}}, "/kfp/endpoint"),
     "short-lived token": ({"kfp": {"token": {"expirationSeconds": 60}}}, "/kfp/token/expirationSeconds"),

@@ -144,15 +144,3 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 {{- end -}}
-
-{{/* Whether a pod needs a token for KFP. */}}
-{{- define "belisha.kfpEnv" -}}
-{{- with .Values.kfp.endpoint }}
-- name: KF_PIPELINES_ENDPOINT
-  value: {{ . | quote }}
-{{- if $.Values.kfp.token.projected }}
-- name: KF_PIPELINES_SA_TOKEN_PATH
-  value: /var/run/secrets/kubeflow/pipelines/token
-{{- end }}
-{{- end }}
-{{- end -}}

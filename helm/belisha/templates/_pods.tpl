@@ -1,6 +1,6 @@
 {{/*
 The pod of a platform process. Arguments: root, component (its name), role (of the image), values (of the component), account,
-args; optional: apiToken, kfp, env (list), volumes (list), mounts (list), ports (list), probes (map), restartPolicy, tmpSize.
+args; optional: apiToken, kfp (talks to KFP), env (list), volumes (list), mounts (list), ports (list), probes (map), restartPolicy, tmpSize.
 */}}
 {{- define "belisha.podSpec" -}}
 {{- if .restartPolicy }}
@@ -24,6 +24,8 @@ containers:
       {{- toYaml .args | nindent 6 }}
     env:
       {{- include "belisha.storageEnv" (dict "root" .root) | nindent 6 }}
+      - name: BELISHA_NAMESPACE
+        value: {{ .root.Release.Namespace }}
       - name: BELISHA_ACTOR
         value: {{ printf "%s/%s/%s" .root.Release.Namespace (include "belisha.fullname" .root) .component | quote }}
       {{- with .root.Values.monitoring.pushgateway }}
@@ -32,9 +34,8 @@ containers:
       {{- end }}
       {{- include "belisha.scratchEnv" .root | nindent 6 }}
       {{- if .kfp }}
-      {{- with include "belisha.kfpEnv" .root }}
-      {{- . | nindent 6 }}
-      {{- end }}
+      - name: BELISHA_RETRAIN_CONFIG
+        value: /etc/belisha/retrain/retrain.yaml
       {{- end }}
       {{- with .env }}
       {{- toYaml . | nindent 6 }}
@@ -52,6 +53,11 @@ containers:
       {{- include "belisha.securityContext" .root | nindent 6 }}
     volumeMounts:
       {{- include "belisha.mounts" . | nindent 6 }}
+      {{- if .kfp }}
+      - name: retrain
+        mountPath: /etc/belisha/retrain
+        readOnly: true
+      {{- end }}
       {{- if and .kfp .root.Values.kfp.token.projected }}
       - name: kfp-token
         mountPath: /var/run/secrets/kubeflow/pipelines
@@ -62,6 +68,11 @@ containers:
       {{- end }}
 volumes:
   {{- include "belisha.volumes" . | nindent 2 }}
+  {{- if .kfp }}
+  - name: retrain
+    configMap:
+      name: {{ include "belisha.fullname" .root }}-retrain
+  {{- end }}
   {{- if and .kfp .root.Values.kfp.token.projected }}
   - name: kfp-token
     projected:
