@@ -98,6 +98,7 @@ def _select(
         float, typer.Option(min=0, help="Least time between two pictures of one camera.")
     ] = 30.0,
     deployment: Deployment = "belisha",
+    job: Annotated[bool, typer.Option("--job", help="Exit with 0 also when nothing was found, for a CronJob.")] = False,
     json: Json = False,
 ) -> None:
     """Choose pictures that serving has kept and hand them out as one batch; no picture is handed out twice.
@@ -117,7 +118,7 @@ def _select(
         print_json(selected.to_json())
     else:
         print_sentence(selected.sentence)
-    raise typer.Exit(EXIT_OK if selected.batch else EXIT_INCONCLUSIVE)
+    raise typer.Exit(EXIT_OK if selected.batch or job else EXIT_INCONCLUSIVE)
 
 
 def _export(
