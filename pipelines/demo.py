@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from belisha.components.shared.progress import ProgressEvent, ProgressSink
+from belisha.components.shared.registry import open_registry
 from belisha.components.shared.report import Section
 from belisha.pipelines.arguments import absolute_source, pipeline_arguments
 from belisha.pipelines.local_run import run_locally
@@ -50,6 +51,11 @@ class DemoOutcome:
     report: Path
     storage_uri: str
     runs: tuple[RunFolder, RunFolder]
+
+    @property
+    def has_champion(self) -> bool:
+        """Whether a candidate was released, so that something can serve."""
+        return open_registry(self.storage_uri, must_exist=True).ledger.state().champion is not None
 
 
 def run_demo(workdir: Path, progress: ProgressSink) -> DemoOutcome:

@@ -35,11 +35,15 @@ def _demo(workdir: Annotated[Path, typer.Option(help="Where everything is kept."
     serve_python()  # minutes of training must not end with the news that nothing can serve
     with progress_sink() as progress:
         outcome = run_demo(workdir, progress)
-        served = serve_and_split(
-            outcome.storage_uri, new_streets(STREETS, _PICTURES), progress, cache_dir=workdir / "cache"
-        )
-    write_demo_report(outcome, report_sections(served))
+        served = None
+        if outcome.has_champion:
+            pictures = new_streets(STREETS, _PICTURES)
+            served = serve_and_split(outcome.storage_uri, pictures, progress, cache_dir=workdir / "cache")
+    if served is not None:
+        write_demo_report(outcome, report_sections(served))
     for number, summary in enumerate((outcome.champion, outcome.challenger), 1):
         print_sentence(f"candidate {number}: {summary.text}")
-    print_sentence(f"serving: {served.sentence}")
+    print_sentence(
+        f"serving: {served.sentence if served else 'no candidate passed its gates, so there is nothing to serve'}"
+    )
     print_sentence(f"report: {outcome.report}")

@@ -116,6 +116,8 @@ class Forwarder:
         if not shadow:
             self._metrics.seconds.labels(version, role, "predictor").observe(time.perf_counter() - begin)
         upstream.note_answer()
+        # A look at its health may wait for long behind other requests; an answer is as good.
+        self._fleet.mark(upstream, healthy=True)
         return answer
 
     async def _decided(self, call: Call) -> Route:

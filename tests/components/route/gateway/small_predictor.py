@@ -1,7 +1,7 @@
 """A predictor for tests, a process that keeps the predictors' contract: `small_predictor.py VERSION`; prints its port.
 
 Bodies of the form `<version> <word> …` make the one with that version behave oddly: `status 500`, `drop`, `crash`, `sleep 0.5`,
-`loading 0.5` (503 until so many seconds after the first such request).
+`loading 0.5` (503 until so many seconds after the first such request), `deaf 3` (to looks at its health, for so long).
 Whatever it answered for the log alone it tells at `GET /seen`.
 """
 
@@ -41,6 +41,8 @@ async def predict(request: web.Request) -> web.StreamResponse:
             await asyncio.sleep(float(words[2]))
         if words[1] == "loading" and time.monotonic() < ready_at.setdefault("time", time.monotonic() + float(words[2])):
             return web.Response(status=503)
+        if words[1] == "deaf":
+            ready_at["health"] = time.monotonic() + float(words[2])
         if words[1] == "status":
             return web.Response(status=int(words[2]), text="Traceback: secret")
     role = request.headers.get("X-Belisha-Role", "")
@@ -55,6 +57,8 @@ async def feedback(request: web.Request) -> web.StreamResponse:
 
 
 async def status(request: web.Request) -> web.Response:
+    while time.monotonic() < ready_at.get("health", 0):
+        await asyncio.sleep(0.05)
     return web.Response()
 
 

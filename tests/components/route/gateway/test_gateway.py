@@ -148,6 +148,21 @@ def test_whoever_cannot_be_reached_is_passed_over_however_often() -> None:
     through_gateway(scenario, challenger=0.5, settings=settings(patience_seconds=20))
 
 
+def test_an_answer_proves_that_a_predictor_lives_when_looks_at_its_health_are_slow() -> None:
+    async def scenario(front: Front) -> None:
+        assert (await front.ask(b"v1 deaf 6")).status == 200
+        slow = asyncio.create_task(front.ask(b"v1 sleep 1"))
+        await asyncio.sleep(0.2)
+        dropped = asyncio.create_task(front.ask(b"v1 drop"))
+        await asyncio.sleep(0.2)
+        assert not front.gateway.fleet.is_healthy(front.processes[0].url)
+        assert (await front.ask()).status == (await slow).status == 200
+        await dropped
+        front.processes[0].end()  # it would be deaf to the next test
+
+    through_gateway(scenario, models=1, settings=settings(patience_seconds=3))
+
+
 def test_a_request_that_breaks_predictors_off_meets_two_and_no_third() -> None:
     async def scenario(front: Front) -> None:
         assert (await front.ask(b"v1 drop")).status == 502
