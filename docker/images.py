@@ -48,7 +48,7 @@ IMAGES = (
     Image("route", shell=False),
     Image("drift", shell=False),
     Image("review", shell=False),
-    Image("experiment", shell=False),
+    Image("experiment"),
 )
 
 
