@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -32,11 +32,22 @@ def pipeline_arguments(given: dict[str, Any], settings: Sequence[str]) -> dict[s
         if not equals:
             raise InputError(f"--set {setting!r} is not NAME=VALUE: write it like that")
         if name not in parameters:
-            near = difflib.get_close_matches(name, parameters, n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(sorted(parameters))}"
-            raise InputError(f"--set {name} is no parameter of the pipeline: {hint}")
+            raise InputError(f"--set {name} is no parameter of the pipeline: {_hint(name, parameters)}")
         arguments[name] = _typed(name, text, parameters[name]["parameterType"])
     return arguments
+
+
+def refuse_unknown_names(names: Iterable[str]) -> None:
+    """Raise InputError when a name is no parameter of the pipeline."""
+    parameters = _parameters()
+    for name in names:
+        if name not in parameters:
+            raise InputError(f"{name} is no parameter of the pipeline: {_hint(name, parameters)}")
+
+
+def _hint(name: str, parameters: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(parameters), n=3)
+    return f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(sorted(parameters))}"
 
 
 def _parameters() -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What reviewed pictures say of the champion: is it worse on them than it was on its sealed test?
 
 Only pictures of the uniform draw count: those that were picked because the model was unsure would make any model look bad.
-The interval is a percentile bootstrap over pictures (Efron and Tibshirani 1993, ch. 13), pictures being days apart by the draw's
-own spread; the F1 of the test is taken as known.
+The interval is a percentile bootstrap over pictures (Efron and Tibshirani 1993, ch. 13), which the uniform draw spreads over
+the window; the F1 of the test is taken as known.
 """
 
 from __future__ import annotations
@@ -109,7 +109,9 @@ def _counts(one: ReviewedPicture, answer: ModelAnswer, score_threshold: float) -
     )
     scores = np.array(answer.scores, np.float64)
     served = scores >= score_threshold
-    detections = DetectionSet(np.zeros(int(served.sum()), np.intp), answer.boxes()[served], scores[served])
+    detections = DetectionSet(
+        np.zeros(int(served.sum()), np.intp), answer.boxes().astype(np.float64)[served], scores[served]
+    )
     outcome = match_outcomes(truth, detections).detection
     return (
         int(np.count_nonzero(outcome == TRUE_POSITIVE)),

@@ -50,7 +50,7 @@ VARIABLES = (
     Variable("BELISHA_PROGRESS_FILE", "none", "File that pipeline steps append progress to; `belisha run` sets it."),
     Variable("BELISHA_PUSHGATEWAY", "none", "Address of a Prometheus Pushgateway that takes the metrics of the loop's jobs."),
     Variable("BELISHA_READ_SECONDS", "`20`", "How long a client may take to deliver a request to a predictor."),
-    Variable("BELISHA_RETRAIN_CONFIG", "none", "Default of `--config` of `belisha retrain`: policy, trigger and run parameters."),
+    Variable("BELISHA_RETRAIN_CONFIG", "none", "Default of `--config` of `belisha retrain`: policy and run parameters."),
     Variable("BELISHA_STORAGE_URI", "none", "Default of `--storage`: where pictures, models and the ledger live."),
 )  # fmt: skip
 
