@@ -25,6 +25,7 @@ from belisha.components.shared.errors import EXIT_FAILED, BelishaError, InputErr
 from belisha.components.shared.registry import open_registry
 
 SERIES = "seldon_api_executor_server_requests_seconds_count"
+SERVICE_ADDRESS = "http://{deployment}-{predictor}:8000"
 _STORAGE_URI = "BELISHA_STORAGE_URI"
 _REQUEST_SECONDS = 30.0
 _PAUSE_SECONDS = 5.0
@@ -46,10 +47,10 @@ class Finding:
     sentence: str
 
 
-def targets(deployment: str, versions: Sequence[str], *, routed: bool) -> list[Target]:
+def targets(deployment: str, versions: Sequence[str], *, routed: bool, address: str = SERVICE_ADDRESS) -> list[Target]:
     """The predictors of these versions, as the release names them: one each, or one for all behind a router."""
     names = [f"r-{'-'.join(versions)}"] if routed else [f"y-{version}" for version in versions]
-    return [Target(name, f"http://{deployment}-{name}:8000") for name in names]
+    return [Target(name, address.format(deployment=deployment, predictor=name)) for name in names]
 
 
 def serving_versions(storage_uri: str) -> list[str]:
@@ -134,7 +135,7 @@ def findings(options: argparse.Namespace) -> Iterator[Finding]:
     """Every check's finding, in order."""
     given = [version for version in (options.champion, options.challenger) if version]
     versions = given or serving_versions(options.storage)
-    for target in targets(options.deployment, versions, routed=options.routed):
+    for target in targets(options.deployment, versions, routed=options.routed, address=options.address):
         yield answers(target)
         yield shows_series(target)
         if options.prometheus:
@@ -161,6 +162,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--champion", default="", help="model version; the ledger's by default")
     parser.add_argument("--challenger", default="")
     parser.add_argument("--routed", action="store_true", help="one predictor with a router for all versions")
+    parser.add_argument(
+        "--address", default=SERVICE_ADDRESS, help="of a predictor; {deployment} and {predictor} are filled in"
+    )
     parser.add_argument("--prometheus", default="", help="address of Prometheus; none asks nobody")
     parser.add_argument("--wait-seconds", type=float, default=90.0, help="for the first scrape")
     parser.add_argument("--storage", default=os.environ.get(_STORAGE_URI, ""))
