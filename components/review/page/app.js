@@ -12,7 +12,7 @@ const WORDS = {
   uncertain: "the model was unsure", disagreement: "two models disagree", drifted: "new conditions", uniform: "random check",
 };
 
-const app = {pictures: [], answers: {}, models: new Map(), index: -1, turn: 0, seconds: new Map(), since: 0, annotator: "", adjudicate: false};
+const app = {pictures: [], answers: {}, models: new Map(), index: -1, turn: 0, seconds: new Map(), since: 0, annotator: "", adjudicate: false, unreachable: false};
 const stage = new Stage($("stage"), changed, showBoxes);
 const saver = new Saver(showSaving);
 
@@ -25,8 +25,9 @@ function showSaving(state, sentence) {
   $("saved").textContent = {saving: "saving …", saved: "saved", failed: "not saved, trying again …", refused: "not saved"}[state];
   $("saved").className = state === "failed" || state === "refused" ? "bad" : "";
   if (state === "refused") complain(sentence);
+  if (state === "saved" && app.unreachable) complain("");
+  app.unreachable = state === "failed" || (app.unreachable && state === "saving");
   if (state === "failed") complain("The page's server cannot be reached: is `belisha review serve` still running? Nothing is lost while this page stays open.");
-  if (state === "saved") complain("");
 }
 
 const now = () => app.pictures[app.index];
@@ -61,6 +62,7 @@ const suggestionsOf = (picture) => picture.suggestions.map(({x, y, width, height
 async function open(index) {
   if (index < 0 || index >= app.pictures.length) return;
   countSeconds();
+  if (!app.unreachable) complain("");
   const turn = ++app.turn;
   app.index = index;
   const picture = now(), model = modelOf(picture);
@@ -120,7 +122,7 @@ function accept() {
   save(true);
   const left = nextOpen(app.index);
   if (left >= 0) open(left);
-  else { showAll(); $("hint").textContent = "All pictures are done. Thank you."; }
+  else showAll();
 }
 
 function nextOpen(from) {
@@ -182,8 +184,14 @@ function showBoxes() {
   $("undo").disabled = !model.past.length;
   $("redo").disabled = !model.future.length;
   const open_ = model.boxes.filter((box) => box.suggested).length;
-  $("hint").textContent = model.boxes.length ? (open_ ? `${open_} suggested: Enter accepts them all.` : "") : "Nobody here? Enter says so.";
+  $("hint").textContent = hintFor(model.boxes.length, open_);
   $("stage").setAttribute("aria-label", `Picture ${app.index + 1} of ${app.pictures.length} with ${model.boxes.length} boxes`);
+}
+
+function hintFor(boxes, suggested) {
+  if (app.pictures.every(isDone)) return "All pictures are done. Thank you.";
+  if (suggested) return `${suggested} suggested: Enter accepts them all.`;
+  return boxes ? "" : "Nobody here? Enter says so.";
 }
 
 function boxEntry(model, box, place) {
