@@ -74,9 +74,18 @@ def promote(
     # The champion may change under our feet, but versions never do: so reading them inside a repeated decision is safe.
     return apply_move(
         registry,
-        lambda _, state: policy.promotion(state, registry.version(version or _challenger(state)), reason, force=force),
+        lambda _, state: policy.promotion(
+            state, registry.version(version_to_promote(version, state)), reason, force=force
+        ),
         expect_record,
     )
+
+
+def version_to_promote(version: str | None, state: LedgerState) -> str:
+    """The version that was named, else the challenger; raises InputError when there is neither."""
+    if version is None and state.challenger is None:
+        raise InputError("there is no challenger to promote: name a version, e.g. `belisha promote v2`")
+    return version or str(state.challenger)
 
 
 def split(
@@ -111,12 +120,6 @@ def apply_move(
     records = registry.ledger.records()
     state = records[-1].state if records else LedgerState()
     return ReleaseOutcome(state.champion or "", None, moves[-1].sentence, state, len(records))
-
-
-def _challenger(state: LedgerState) -> str:
-    if state.challenger is None:
-        raise InputError("there is no challenger to promote: name a version, e.g. `belisha promote v2`")
-    return state.challenger
 
 
 def _candidate(model_dir: Path, evaluation_dir: Path, decision_dir: Path, run_id: str) -> Candidate:

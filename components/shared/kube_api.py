@@ -96,6 +96,14 @@ class KubeApi:
         """What stands at a path that is no object, such as `/version`; None when nothing does."""
         return self._object("GET", path)
 
+    def get_text(self, path: str, **query: str) -> str:
+        """Text at a path, such as a pod's log; empty when there is none."""
+        try:
+            response = self._request("GET", path, query, None)
+        except (_MissingError, RefusedError):
+            return ""
+        return bytes(response.data).decode("utf-8", "replace")
+
     def list(self, where: ResourcePath, *, labels: str = "") -> list[Json]:
         """Every object of a kind; an unknown kind gives none."""
         items: list[Json] = []

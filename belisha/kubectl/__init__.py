@@ -1,0 +1,1 @@
+"""`kubectl belisha`: look at and change what a cluster serves."""
