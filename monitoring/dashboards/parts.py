@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, statetimeline, timeseries
 from grafana_foundation_sdk.cog.builder import Builder
@@ -165,7 +166,8 @@ def _ledger_events() -> Builder[model.AnnotationQuery]:
 
 
 def _panel(plot: Plot) -> Builder[model.Panel]:
-    kinds = {"lines": _lines, "number": _number, "states": _states}
+    # The three builders share no base class that knows these methods.
+    kinds: dict[str, Callable[[Plot], Any]] = {"lines": _lines, "number": _number, "states": _states}
     panel = kinds[plot.look.kind](plot)
     panel = panel.title(plot.title).description(plot.description).datasource(DATASOURCE).unit(plot.unit)
     panel = panel.span(plot.look.width).height(5 if plot.look.kind == "number" else 8)

@@ -132,7 +132,8 @@ def _split(settings: MonitoringSettings) -> list[Alert]:
             "The challenger does not get the share of requests that the ledger asks for.",
             f"The share of {_MODEL} misses the one asked for by {_PERCENT} points over {name}, which is no chance.",
             TRAFFIC_ABSENT,
-            15 * MINUTE,
+            # Longer than an absent predictor takes to be told: who is not there cannot get its share.
+            20 * MINUTE,
         )
     ]
 

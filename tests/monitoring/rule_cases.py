@@ -243,7 +243,7 @@ SERVING = {
         Case("the challenger gets nothing", shares(0.0), [split_off("20%")]),
         Case("the split is off by what is allowed", shares(0.249)),
         Case("the split is off among few requests", {**counted("v1", 3), **counted("v2", 1.5)}),
-        Case("the split was off for a quarter of an hour less one", shares(0.3), at="15m"),
+        Case("the split was off for twenty minutes less one", shares(0.3), at="20m"),
     ],
     "BelishaNoTraffic": [
         Case("nobody asks", {**counted("v1", 0), **counted("v2", 0)}, [NO_TRAFFIC]),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.monitoring.panels import NAMES, Target, dashboard, fill, panels, targets
-from tests.monitoring.promtool import promtool
+from tests.monitoring.promtool import judge, promtool
 
 TARGETS = targets()
 # Units as Grafana spells them; those that the panels use.
@@ -100,3 +100,21 @@ def test_promtool_would_find_a_query_that_does_not_parse(tmp_path: Path) -> None
     path = tmp_path / "queries.yaml"
     path.write_text(json.dumps({"groups": [{"name": "g", "rules": [{"record": "x", "expr": "sum(rate(up[5m])"}]}]}))
     assert subprocess.run([promtool(), "check", "rules", path], capture_output=True).returncode != 0
+
+
+def test_gpu_panels_read_what_nvidias_exporter_writes(tmp_path: Path) -> None:
+    labels = (
+        'gpu="0", UUID="GPU-1", modelName="NVIDIA A10", namespace="prod", pod="crossing-v1-0", container="detector"'
+    )
+    expected = {"GPU": ("DCGM_FI_DEV_GPU_UTIL", 37, 0.37), "GPU memory": ("DCGM_FI_DEV_FB_USED", 2048, 2**31)}
+    queries = {one.panel["title"]: one.filled() for one in TARGETS}
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": f"{name}{{{labels}}}", "values": f"{raw}x5"} for name, raw, _ in expected.values()],
+        "promql_expr_test": [
+            {"expr": queries[title], "eval_time": "5m", "exp_samples": [{"labels": f"{{{labels}}}", "value": value}]}
+            for title, (_, _, value) in expected.items()
+        ],
+    }
+    done = judge(tmp_path, [test])
+    assert done.returncode == 0, done.stdout + done.stderr
