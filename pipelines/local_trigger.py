@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -115,6 +116,10 @@ class LocalTrigger:
     def folder(self, name: str) -> LocalRun:
         """Where a run of that name lies."""
         return LocalRun(self._workdir / "runs" / name)
+
+    def now(self) -> datetime | None:
+        """None: nothing but this machine's clock is at hand, and nothing rests on it."""
+        return None
 
     def find(self, name: str) -> StartedRun | None:
         """The run of that name; None when it was never asked for. Raises ContractError on damage."""

@@ -57,6 +57,7 @@ class Fault:
         headers: of that answer.
         applied: whether the request takes effect although it is answered so.
         delay_seconds: before it takes effect: a request that the network holds back.
+        passed_on: it is only delayed, and answered as it should be.
     """
 
     method: str
@@ -67,6 +68,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     applied: bool = False
     delay_seconds: float = 0.0
+    passed_on: bool = False
 
 
 @dataclass
@@ -96,6 +98,8 @@ class KfpStub:
         self.lock = threading.RLock()
         self._numbers = itertools.count(1)
         self.url = ""
+        # By how much the server's clock, and so the date of its answers, is ahead.
+        self.clock_hours = 0.0
 
     # ---- what tests ask
 
@@ -271,14 +275,18 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        now = time.time() if timestamp is None else timestamp
+        return super().date_time_string(now + self.stub.clock_hours * 3600)  # type: ignore[arg-type]
+
     def _serve(self) -> None:
         request = self._read()
         fault = self._fault(request)
-        if fault is None:
+        time.sleep(fault.delay_seconds if fault else 0)
+        if fault is None or fault.passed_on:
             status, value = self.stub.answer(request)
             self._send(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
             return
-        time.sleep(fault.delay_seconds)
         if fault.applied:
             self.stub.answer(request)
         if fault.status == 0:
@@ -325,11 +333,20 @@ def _form(kind: str, data: bytes) -> dict[str, bytes]:
     }
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that was killed is no news; anything else fails the test that looks at `complaints`."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 @contextlib.contextmanager
 def serving(stub: KfpStub) -> Iterator[KfpStub]:
     """Serve on loopback while the block runs."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": stub}))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": stub}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     stub.url = f"http://127.0.0.1:{server.server_port}"

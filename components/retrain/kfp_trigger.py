@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from belisha.components.retrain.trigger import NotStartedError, RunRequest, RunStatus, StartedRun
@@ -53,6 +54,10 @@ class KfpTrigger:
     def __init__(self, client: KfpClient, target: KfpTarget | None = None) -> None:
         self._client = client
         self._target = target or KfpTarget()
+
+    def now(self) -> datetime | None:
+        """The server's time, the same for every check whatever its own clock says; raises NotStartedError."""
+        return _surely(self._client.server_time)
 
     def find(self, name: str) -> StartedRun | None:
         """The run of that name, the oldest when there are several, whose others are stopped; raises KfpError."""

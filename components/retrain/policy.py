@@ -62,7 +62,7 @@ class Situation:
     """Who asks, and when.
 
     Attributes:
-        now: UTC.
+        now: UTC, of the trigger's clock where it has one.
         trigger: kind of the trigger at hand.
         lease_seconds: of its claims.
         settings: of the policy.
@@ -109,20 +109,19 @@ def decide(
         return _about_started(run, state, situation)
     hindrance = _why_never(cause, runs, state, situation, evidence)
     if hindrance:
-        return _recorded(Step.DECLINE, Stage.DECLINED, cause, f"no retraining: {hindrance}", state)
+        return _recorded(Step.DECLINE, Stage.DECLINED, cause, f"no retraining: {hindrance}", state, situation)
     if state.champion is None:
         return Decision(
             Step.DECLINE, "there is no champion yet to find a challenger for: make the first with `belisha run`"
         )
     if not situation.by_hand and _needs_review(cause, situation.settings, evidence):
-        return _asked(cause, run, state, situation.settings, evidence)
+        return _asked(cause, run, state, situation, evidence)
     delay = _why_not_now(cause, runs, state, situation)
     if delay:
         sentence = f"retraining waits: {delay}"
-        known = run is not None and run.stage is Stage.DEFERRED
-        return (
-            Decision(Step.DEFER, sentence) if known else _recorded(Step.DEFER, Stage.DEFERRED, cause, sentence, state)
-        )
+        if run is not None and run.stage is Stage.DEFERRED:
+            return Decision(Step.DEFER, sentence)
+        return _recorded(Step.DEFER, Stage.DEFERRED, cause, sentence, state, situation)
     return _claimed(cause, run, state, situation)
 
 
@@ -141,7 +140,9 @@ def _about_started(run: RetrainRun, state: LedgerState, situation: Situation) ->
         )
     if situation.stopped and run.attempt >= situation.settings.max_attempts:
         sentence = f"{name} was killed {run.attempt} times before it came to an end"
-        return _recorded(Step.GIVE_UP, Stage.FAILED, run.cause, sentence, state, attempt=run.attempt, trigger=wanted)
+        return _recorded(
+            Step.GIVE_UP, Stage.FAILED, run.cause, sentence, state, situation, attempt=run.attempt, trigger=wanted
+        )
     return _claimed(run.cause, run, state, situation)
 
 
@@ -177,12 +178,14 @@ def _needs_review(cause: Cause, settings: RetrainSettings, evidence: Evidence) -
 
 
 def _asked(
-    cause: Cause, run: RetrainRun | None, state: LedgerState, settings: RetrainSettings, evidence: Evidence
+    cause: Cause, run: RetrainRun | None, state: LedgerState, situation: Situation, evidence: Evidence
 ) -> Decision:
     if run is not None and run.stage is Stage.ASKED:
         return Decision(Step.WAIT, f"waiting for reviewed pictures: {evidence.sentence}")
-    sentence = f"{settings.review_pictures} pictures wait for review before anything is trained: {cause.sentence}"
-    return _recorded(Step.ASK, Stage.ASKED, cause, sentence, state)
+    sentence = (
+        f"{situation.settings.review_pictures} pictures wait for review before anything is trained: {cause.sentence}"
+    )
+    return _recorded(Step.ASK, Stage.ASKED, cause, sentence, state, situation)
 
 
 def _why_not_now(cause: Cause, runs: Mapping[str, RetrainRun], state: LedgerState, situation: Situation) -> str:
@@ -229,11 +232,14 @@ def _claimed(cause: Cause, run: RetrainRun | None, state: LedgerState, situation
         cause,
         f"{cause.run_name} is being started{again}: {cause.sentence}",
         state,
+        situation,
         attempt=attempt,
         trigger=situation.trigger,
         parameters=dict(situation.parameters) or (run.parameters if run else {}),
     )
 
 
-def _recorded(step: Step, stage: Stage, cause: Cause, sentence: str, state: LedgerState, **details: Any) -> Decision:
-    return Decision(step, sentence, draft_of(cause, stage, sentence, state, **details))
+def _recorded(
+    step: Step, stage: Stage, cause: Cause, sentence: str, state: LedgerState, situation: Situation, **details: Any
+) -> Decision:
+    return Decision(step, sentence, draft_of(cause, stage, sentence, state, now=situation.now, **details))

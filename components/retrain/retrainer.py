@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from belisha.components.retrain.cause import Cause
@@ -22,6 +23,7 @@ from belisha.components.retrain.policy import Decision, Evidence, Situation, Ste
 from belisha.components.retrain.run_records import RetrainRun, Stage, draft_of, retrain_runs
 from belisha.components.retrain.settings import RetrainSettings
 from belisha.components.retrain.trigger import NotStartedError, RunRequest, RunStatus, StartedRun, Trigger
+from belisha.components.shared.errors import BelishaError
 from belisha.components.shared.ledger import Clock, Draft, Ledger, LedgerState, Record, system_clock
 
 _ENDS = {RunStatus.SUCCEEDED: Stage.SUCCEEDED, RunStatus.FAILED: Stage.FAILED}
@@ -87,7 +89,7 @@ class Retrainer:
         stopped = self._is_stopped(self._known(cause))
         evidence = self._evidence(cause)
         situation = Situation(
-            now=self._clock(),
+            now=self._now(),
             trigger=self._trigger.kind,
             lease_seconds=self._trigger.lease_seconds,
             settings=self._settings,
@@ -169,6 +171,10 @@ class Retrainer:
         self, cause: Cause, attempt: int, stage: Stage, sentence: str, external_id: str = "", url: str = ""
     ) -> None:
         """Record the next stage, unless somebody else has meanwhile."""
+        try:
+            now = self._now()
+        except BelishaError:
+            now = self._clock()
 
         def drafted(records: list[Record], state: LedgerState) -> Draft | None:
             run = retrain_runs(records).get(cause.cause_id)
@@ -176,10 +182,14 @@ class Retrainer:
                 return None
             kind = self._trigger.kind
             return draft_of(
-                cause, stage, sentence, state, attempt=attempt, trigger=kind, external_id=external_id, url=url
+                cause, stage, sentence, state, now=now, attempt=attempt, trigger=kind, external_id=external_id, url=url
             )
 
         self._ledger.append(drafted)
+
+    def _now(self) -> datetime:
+        """The trigger's time, which all checks share, else our own."""
+        return self._trigger.now() or self._clock()
 
     def _is_stopped(self, run: RetrainRun | None) -> bool:
         if run is None or run.stage is not Stage.SUBMITTED or run.trigger != self._trigger.kind:

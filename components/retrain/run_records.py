@@ -57,7 +57,7 @@ class RetrainRun:
         cause: why.
         stage: how far.
         sentence: the last record's.
-        at: time of the last record, UTC.
+        at: the policy's time of the last record, UTC: of the trigger's clock where it has one, which all checks share.
         first_at: of the first one.
         number: of the last record.
         attempt: how often its run was claimed; 0 before.
@@ -88,16 +88,18 @@ def draft_of(
     sentence: str,
     state: LedgerState,
     *,
+    now: datetime,
     attempt: int = 0,
     trigger: str = "",
     external_id: str = "",
     url: str = "",
     parameters: dict[str, Any] | None = None,
 ) -> Draft:
-    """The record of one step, which leaves who serves as it is."""
+    """The record of one step, which leaves who serves as it is; `now` is the policy's time, not the writer's."""
     details: dict[str, Any] = {
         "schema": RUN_SCHEMA,
         "stage": stage.value,
+        "time": now.isoformat(),
         "kind": cause.kind.value,
         "cause": cause.sentence,
         "reference_digest": cause.reference_digest,
@@ -137,6 +139,7 @@ def _after(before: RetrainRun | None, record: Record) -> RetrainRun:
             model_version=str(details["model_version"]),
             repeated=int(details["repeated"]),
         )
+        at = datetime.fromisoformat(details["time"])
         attempt, parameters = int(details["attempt"]), dict(details["parameters"])
         texts = {name: str(details[name]) for name in ("trigger", "external_id", "url")}
     except (KeyError, TypeError, ValueError) as error:
@@ -151,11 +154,11 @@ def _after(before: RetrainRun | None, record: Record) -> RetrainRun:
         cause=cause,
         stage=stage,
         sentence=record.draft.reason,
-        at=record.at,
-        first_at=before.first_at if before else record.at,
+        at=at,
+        first_at=before.first_at if before else at,
         number=record.number,
         attempt=max(attempt, before.attempt if before else 0),
-        claimed_at=claimed_at or (record.at if stage is Stage.CLAIMED else None),
+        claimed_at=claimed_at or (at if stage is Stage.CLAIMED else None),
         parameters=parameters,
         **texts,
     )

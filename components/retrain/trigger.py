@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from belisha.components.shared.errors import EXIT_RETRY, BelishaError
@@ -69,6 +70,10 @@ class Trigger(Protocol):
 
     kind: str
     lease_seconds: float
+
+    def now(self) -> datetime | None:
+        """The time of a clock that all checks share, UTC; None when the trigger has none. Raises BelishaError."""
+        ...
 
     def find(self, name: str) -> StartedRun | None:
         """The run of that name; None when it was never started. Raises BelishaError when that cannot be told."""

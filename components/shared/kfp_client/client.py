@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from belisha.components.shared.errors import InputError
@@ -58,6 +59,11 @@ class KfpClient:
         except KfpError:
             version = ""
         return ServerInfo(version=version, multi_user=health.get("multi_user") is True)
+
+    def server_time(self) -> datetime | None:
+        """The server's clock, to the second, UTC; None when its answers bear no date. Raises KfpError."""
+        self._http.get("/healthz")
+        return self._http.answered_at
 
     # ---- pipelines
 

@@ -10,6 +10,8 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -55,6 +57,10 @@ class KfpTransport:
         token: asked before every request.
         patience: deadlines and repeats.
 
+    Attributes:
+        endpoint: as given, without a slash at its end.
+        answered_at: the server's time at its last answer, UTC; None when it did not tell.
+
     Raises:
         InputError: the endpoint is no http(s) address.
     """
@@ -64,6 +70,7 @@ class KfpTransport:
         self._token = token
         self._patience = patience or Patience()
         timeout = urllib3.Timeout(connect=self._patience.connect_seconds, read=self._patience.read_seconds)
+        self.answered_at: datetime | None = None
         self._pool = urllib3.PoolManager(timeout=timeout, headers={"User-Agent": f"belisha/{__version__}"})
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -133,6 +140,7 @@ class KfpTransport:
                 redirect=False,
                 preload_content=False,
             )
+            self.answered_at = _date_of(response)
             data = self._whole(response)
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(method, path, error) from None
@@ -218,6 +226,14 @@ def _checked_endpoint(endpoint: str) -> str:
             "without user, query or fragment"
         )
     return text
+
+
+def _date_of(response: urllib3.BaseHTTPResponse) -> datetime | None:
+    """When the server says that it answered, UTC."""
+    try:
+        return parsedate_to_datetime(response.headers.get("Date", "")).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _said(data: bytes) -> str:
