@@ -104,7 +104,7 @@ def judge(evidence: Evidence, settings: ExperimentSettings, now: datetime) -> Ju
     required = _required(evidence.tally, settings, step)
     if missing:
         return _going_on(evidence, missing, gates, required)
-    return _raised(evidence, step, gates, required)
+    return _raised(evidence, settings, step, gates, required)
 
 
 def outcome_gate(tally: Tally, settings: ExperimentSettings) -> Gate:
@@ -235,14 +235,18 @@ def _going_on(
 
 
 def _raised(
-    evidence: Evidence, step: Step, gates: tuple[Gate, ...], required: tuple[tuple[str, int], ...]
+    evidence: Evidence,
+    settings: ExperimentSettings,
+    step: Step,
+    gates: tuple[Gate, ...],
+    required: tuple[tuple[str, int], ...],
 ) -> Judgement:
     trial = evidence.trial
     if step.share_ratio >= 1:
         sentence = f"PROMOTE: {trial.challenger} became champion in place of {trial.champion}: {gates[-1].sentence}"
         state = LedgerState(champion=trial.challenger)
         return Judgement(ExperimentVerdict.PROMOTE, sentence, PROMOTE, state, gates, (), required)
-    why = "a first look" if trial.share_ratio <= 0 else gates[-1].sentence
+    why = "a first look" if trial.share_ratio <= 0 else describe(evidence.tally, settings.alpha_ratio)
     before, after = _percent(trial.share_ratio), _percent(step.share_ratio)
     sentence = f"CONTINUE: {trial.challenger} goes from {before} to {after}: {why}"
     state = LedgerState(trial.champion, trial.challenger, step.share_ratio)

@@ -13,7 +13,7 @@ from belisha.components.experiment.outcome import Winner
 from belisha.components.experiment.reviewed_evidence import Compared
 from belisha.components.experiment.settings import ExperimentSettings
 from belisha.components.experiment.sources import Gathered
-from belisha.components.experiment.trial import Trial
+from belisha.components.experiment.trial import ShareStep, Trial
 from belisha.components.shared.boxes import FloatArray
 from belisha.components.shared.errors import BelishaError
 from belisha.components.shared.images import decode_rgb
@@ -53,7 +53,7 @@ def write_experiment_report(
     trail = trail_of([one.judged for one in gathered.compared], settings.alpha_ratio)
     sections = [
         _verdict(gathered, judgement, settings),
-        _growth(trail, trial, settings, at),
+        _growth(trail, _share_line(trial, judgement, at), settings),
         _checks(judgement),
         _cameras(gathered),
         *_pictures(gathered.compared),
@@ -85,19 +85,30 @@ def _verdict(gathered: Gathered, judgement: Judgement, settings: ExperimentSetti
     return Section("Verdict", blocks)
 
 
-def _growth(trail: Sequence[TrailPoint], trial: Trial, settings: ExperimentSettings, at: datetime) -> Section:
+def _share_line(trial: Trial, judgement: Judgement, at: datetime) -> list[tuple[datetime, float, bool]]:
+    """Time, share in percent, and whether a person set it, of every step and of this check."""
+    promoted = judgement.verdict is ExperimentVerdict.PROMOTE
+    after = 100.0 if promoted else 100 * judgement.state.challenger_traffic_ratio
+    return [*((step.at, 100 * step.share_ratio, not step.by_judge) for step in trial.steps), (at, after, False)]
+
+
+def _growth(
+    trail: Sequence[TrailPoint], shares: Sequence[tuple[datetime, float, bool]], settings: ExperimentSettings
+) -> Section:
     if not trail:
-        return Section(
-            "How the evidence grew", [paragraph("no picture is decided yet", tone="warn"), _shares(trial, at)]
-        )
+        return Section("How the evidence grew", [paragraph("no picture is decided yet", tone="warn"), _shares(shares)])
+    last_at = {point.at: point for point in trail}
     by_number = _sequence(
         trail,
         [point.decided for point in trail],
         "decided disagreements",
         "The confidence sequence, picture by picture",
     )
-    by_time = _sequence(trail, [point.at for point in trail], "reviewed at (UTC)", "The confidence sequence over time")
-    blocks = [gallery([by_number, by_time, _evidence_plot(trail, settings), _shares(trial, at)], wide=True)]
+    # The last finding holds until now.
+    held = [*last_at.values(), trail[-1]]
+    times = [*last_at, shares[-1][0]]
+    by_time = _sequence(held, times, "reviewed at (UTC)", "The confidence sequence over time, import by import")
+    blocks = [gallery([by_number, by_time, _evidence_plot(trail, settings), _shares(shares)], wide=True)]
     lead = (
         "Share of decided disagreements that the challenger wins. Each bound holds at all times at "
         f"{1 - settings.alpha_ratio:.0%}, so it may be looked at after every picture."
@@ -141,13 +152,11 @@ def _evidence_plot(trail: Sequence[TrailPoint], settings: ExperimentSettings) ->
     return figure(drawn, "Evidence that the challenger is better; dashed: what each step of the share needs.")
 
 
-def _shares(trial: Trial, at: datetime) -> Markup:
+def _shares(line: Sequence[tuple[datetime, float, bool]]) -> Markup:
     drawn, axes = new_figure(5.6, 3.2)
-    times = [*(step.at for step in trial.steps), at]
-    shares = [100 * step.share_ratio for step in trial.steps]
-    axes.step(times, [*shares, shares[-1]], where="post", color="#3b6fd4")
-    by_hand = [step for step in trial.steps if not step.by_judge]
-    axes.plot([step.at for step in by_hand], [100 * step.share_ratio for step in by_hand], "o", color="#eba000")
+    axes.step([at for at, _, _ in line], [share for _, share, _ in line], where="post", color="#3b6fd4", marker=".")
+    by_hand = [(at, share) for at, share, hand in line if hand]
+    axes.plot([at for at, _ in by_hand], [share for _, share in by_hand], "o", color="#eba000")
     axes.set(xlabel="UTC", ylabel="challenger's share, %", ylim=(0, 105))
     drawn.autofmt_xdate()
     return figure(drawn, "Steps of the challenger's share" + (", dots: set by hand." if by_hand else "."))
@@ -225,14 +234,9 @@ def _layer(boxes: Sequence[Box], *, ignore: bool) -> BoxLayer:
 
 def _basis(gathered: Gathered, settings: ExperimentSettings) -> Section:
     trial = gathered.evidence.trial
+    first = trial.steps[0].record
     steps = [
-        (
-            step.record,
-            f"{step.at:%Y-%m-%d %H:%M:%S}",
-            100 * step.share_ratio,
-            step.actor,
-            "judge" if step.by_judge else "by hand",
-        )
+        (step.record, f"{step.at:%Y-%m-%d %H:%M:%S}", 100 * step.share_ratio, step.actor, _how(step, first))
         for step in trial.steps
     ]
     values = [(name, str(value)) for name, value in asdict(settings).items() if name != "steps"]
@@ -241,3 +245,9 @@ def _basis(gathered: Gathered, settings: ExperimentSettings) -> Section:
     return Section(
         "What this stands on", [table(headers, steps), table(("setting", "value"), [("steps", asked), *values])]
     )
+
+
+def _how(step: ShareStep, first_record: int) -> str:
+    if step.record == first_record:
+        return "as the trial began"
+    return "the judge" if step.by_judge else "by hand"
