@@ -18,7 +18,7 @@ from belisha.components.experiment.trial import Trial
 from belisha.components.shared.request_log import read_log
 from belisha.components.shared.storage import ObjectStore
 
-_COLUMNS = ("time", "request_id", "model_version", "camera", "client", "shadow", "drawn", "latency_seconds")
+_COLUMNS = ("time", "model_version", "camera", "client", "shadow", "drawn", "latency_seconds")
 # A unit that keeps its model changes it once when serving begins anew, with the champion alone until the challenger is ready.
 _MOST_CHANGES = 2
 
@@ -80,7 +80,7 @@ def read_log_evidence(store: ObjectStore, trial: Trial, settings: ExperimentSett
     # Until its predictor is ready a challenger gets nothing, whatever its share: the dice count from its first answer on, and
     # that one, which is there by construction, does not count itself.
     settled &= time_us > (time_us[is_challenger].min() if is_challenger.any() else np.iinfo(np.int64).max)
-    units = pa.chunked_array(columns.units).combine_chunks().dictionary_encode().indices.to_numpy()
+    units = _numbered(columns.units, len(time_us))
     counts = _assigned(units[settled], time_us[settled], is_challenger[settled])
     return LogEvidence(
         Assignments(trial.share_ratio, *counts, unit=settings.unit),
@@ -101,7 +101,7 @@ def _collected(store: ObjectStore, trial: Trial, begin: datetime, end: datetime,
         columns.shadow.append(table["shadow"].to_numpy())
         columns.drawn.append(table["drawn"].to_numpy())
         columns.latency_seconds.append(table["latency_seconds"].to_numpy())
-        columns.units += _units_of(table, unit).chunks
+        columns.units += table[unit].chunks if unit != "request" else []
     return columns
 
 
@@ -113,11 +113,14 @@ def _tables(store: ObjectStore, trial: Trial, begin: datetime, end: datetime) ->
             yield own
 
 
-def _units_of(table: pa.Table, unit: str) -> pa.ChunkedArray:
-    """What each row was drawn by: camera or client, or the request where that is unknown or every request is drawn."""
-    if unit == "request":
-        return table["request_id"]
-    return pc.if_else(pc.equal(table[unit], ""), table["request_id"], table[unit])
+def _numbered(names: list[pa.Array], rows: int) -> npt.NDArray[np.int64]:
+    """A number for what each row was drawn by: its camera or client, or itself where that is unknown or nobody asks for it."""
+    own = np.arange(rows, dtype=np.int64)
+    if not names:
+        return own
+    known = pa.chunked_array(names)
+    numbers = known.combine_chunks().dictionary_encode().indices.to_numpy()
+    return np.where(pc.equal(known, "").to_numpy(), own + rows, numbers)
 
 
 def _assigned(
