@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from belisha.cli.kfp_options import Endpoint, Namespace, TokenFile
 from belisha.cli.output import console, print_json, print_sentence, progress_sink
 from belisha.cli.release_options import Json, Storage
+from belisha.cli.verbs.retrain import Config, Data, Workdir
 
 if TYPE_CHECKING:
     from belisha.components.drift.step import CheckOutcome
+    from belisha.components.retrain.retrainer import Outcome
     from belisha.components.shared.drift_reference import Reference
+    from belisha.retraining import Retraining
 
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 _CHECK_EXAMPLES = """
@@ -27,8 +31,10 @@ Examples:
 
     belisha drift check --storage run1/storage --mode textbook --correction bh --no-record
 
+    belisha drift check --storage run1/storage --act local --data pictures/
+
 Exit codes: 0 no drift, 1 drift, 3 too little to judge, 70 or 75 no check could be made, 2 bad input. With --job the first three
-are 0.
+are 0. With --act also 75 when no run could be started; the next check goes on with it.
 """
 _REFERENCE_EXAMPLES = """
 Examples:
@@ -87,13 +93,24 @@ def _check(
     job: Annotated[
         bool, typer.Option("--job", help="Exit with 0 on every verdict that could be reached, for a CronJob.")
     ] = False,
+    act: Annotated[
+        str,
+        typer.Option(help="What a confirmed alert does: none; local or kfp: retrain there, as `belisha retrain` does."),
+    ] = "none",
+    config: Config = None,
+    data: Data = None,
+    workdir: Workdir = None,
+    kfp_endpoint: Endpoint = "",
+    kfp_namespace: Namespace = "",
+    kfp_token_file: TokenFile = "",
     json: Json = False,
 ) -> None:
     """Compare the champion's last predictions with its reference; confirmed drift becomes one record of the ledger."""
     given: dict[str, Any] = dict(locals())
     from belisha.components.drift.step import CheckRequest, run_check
-    from belisha.components.shared.errors import EXIT_OK
+    from belisha.components.shared.errors import EXIT_OK, BelishaError
 
+    retraining = _retraining(given)
     request = CheckRequest(
         storage_uri=storage,
         log_uri=log,
@@ -107,12 +124,12 @@ def _check(
     )
     with progress_sink() as progress:
         outcome = run_check(request, progress)
-    if json:
-        print_json(_outcome_to_json(outcome))
-    else:
-        _print_outcome(outcome)
-    for warning in outcome.warnings:
-        print_sentence(f"warning: {warning}")
+        try:
+            acted = retraining.act_on_alert(progress) if retraining else []
+        except BelishaError:
+            _show(outcome, [], json=json)
+            raise
+    _show(outcome, acted, json=json)
     # A check that could not be made has raised an error before.
     raise typer.Exit(EXIT_OK if job else outcome.check.verdict.exit_code)
 
@@ -170,6 +187,28 @@ def _utc(moment: datetime | None) -> datetime | None:
     from datetime import UTC
 
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+def _retraining(given: dict[str, Any]) -> Retraining | None:
+    """What acts on alerts, put together before the check so that a wrong option is told at once."""
+    if given["act"] == "none":
+        return None
+    from belisha.cli.verbs.retrain import retraining_of
+
+    same = ("config", "log", "workdir", "data", "kfp_endpoint", "kfp_namespace", "kfp_token_file")
+    return retraining_of(given["storage"], given["act"], **{name: given[name] for name in same})
+
+
+def _show(outcome: CheckOutcome, acted: list[Outcome], *, json: bool) -> None:
+    from belisha.cli.verbs.retrain import outcomes_to_json, print_outcomes
+
+    if json:
+        print_json({**_outcome_to_json(outcome), "retraining": outcomes_to_json(acted)})
+    else:
+        _print_outcome(outcome)
+        print_outcomes(acted)
+    for warning in outcome.warnings:
+        print_sentence(f"warning: {warning}")
 
 
 def _outcome_to_json(outcome: CheckOutcome) -> dict[str, Any]:
