@@ -19,6 +19,8 @@ OLDEST, NEWEST = "1.25", "1.37"
 _CRDS = Path(os.environ.get("BELISHA_TEST_CRDS", Path(__file__).parents[3] / "shared" / "crds"))
 _FILES = {
     ("machinelearning.seldon.io/v1", "SeldonDeployment"): "seldondeployments.machinelearning.seldon.io.yaml",
+    ("networking.istio.io/v1beta1", "Gateway"): "istio.yaml",
+    ("security.istio.io/v1beta1", "AuthorizationPolicy"): "istio.yaml",
     ("monitoring.coreos.com/v1", "PodMonitor"): "podmonitors.monitoring.coreos.com.yaml",
     ("monitoring.coreos.com/v1", "PrometheusRule"): "prometheusrules.monitoring.coreos.com.yaml",
 }
@@ -62,10 +64,15 @@ def definition(api_version: str, kind: str) -> dict[str, Any]:
     if not path.is_file():
         message = f"the definitions of custom resources are missing: expected {path}, or set BELISHA_TEST_CRDS"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    crd = yaml.load(path.read_text(), yaml.CSafeLoader)
+    crds = yaml.load_all(path.read_text(), yaml.CSafeLoader)
+    crd = next(it for it in crds if it and it["spec"]["names"]["kind"] == kind)
     version = next(it for it in crd["spec"]["versions"] if it["name"] == api_version.rsplit("/", 1)[-1])
     schema = copy.deepcopy(version["schema"]["openAPIV3Schema"])
-    schema["properties"]["metadata"] = {"type": "object"}
+    schema["properties"] |= {
+        "apiVersion": {"const": api_version},
+        "kind": {"const": kind},
+        "metadata": {"type": "object"},
+    }
     return strict(schema)
 
 
