@@ -41,6 +41,7 @@ class ExportSettings:
         batch: number of the batch; 0 for all.
         everything: pictures that have a truth already, too.
         disputed: pictures with disputed boxes alone, for an adjudicator, who sees what the others drew.
+        people: a picture waits until so many people have drawn on it.
         pictures: put the pictures into the export.
         image_address: how Label Studio's browser finds a picture; `{uri}`, `{id}` and `{file}` are filled in.
         suggestions: the models' boxes to begin with.
@@ -51,6 +52,7 @@ class ExportSettings:
     batch: int = 0
     everything: bool = False
     disputed: bool = False
+    people: int = 1
     pictures: bool = False
     image_address: str = "{uri}"
     suggestions: bool = True
@@ -107,7 +109,7 @@ def waiting(storage_uri: str, settings: ExportSettings) -> list[QueueItem]:
             raise NoDataError(f"no picture of {store.uri} has disputed boxes: there is nothing to decide")
         return items
     imports = [] if settings.everything else read_imports(store)
-    items = [item for _, item in waiting_items(batches, imports)]
+    items = [item for _, item in waiting_items(batches, imports, settings.people)]
     if not items:
         raise NoDataError(f"no picture of {store.uri} waits for people: run `belisha review select`, or export --all")
     return items

@@ -251,9 +251,16 @@ def join_reviewed(batches: Iterable[Batch], imports: Iterable[Import]) -> list[R
     ]
 
 
-def waiting_items(batches: Iterable[Batch], imports: Iterable[Import]) -> list[tuple[Batch, QueueItem]]:
-    """Pictures that nobody has looked at, oldest first."""
-    done = {truth.picture_id for one in imports for truth in one.truths}
+def waiting_items(
+    batches: Iterable[Batch], imports: Iterable[Import], people: int = 1
+) -> list[tuple[Batch, QueueItem]]:
+    """Pictures that fewer than so many people have looked at and no adjudicator has decided, oldest first."""
+    truths = {truth.picture_id: truth for one in imports for truth in one.truths}
+    done = {
+        picture_id
+        for picture_id, truth in truths.items()
+        if truth.method is Method.ADJUDICATED or len(truth.annotators) >= people
+    }
     return [(batch, item) for batch in batches for item in batch.items if item.picture_id not in done]
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +33,7 @@ from belisha.components.shared.storage import ObjectStore
 
 REVIEW_PREFIX = "review"
 SAMPLE_SCHEMA = "belisha.review_sample/1"
+_READERS = 8
 _SAMPLES = f"{REVIEW_PREFIX}/samples"
 
 
@@ -93,8 +95,10 @@ def read_samples(store: ObjectStore, day: datetime) -> Iterator[ReviewSample]:
         ContractError: a record is damaged or of another version.
         StorageError: the store failed.
     """
-    for key in store.list(_day_prefix(day)):
-        yield parse_sample(store.read(key), f"{store.uri}/{key}")
+    with ThreadPoolExecutor(_READERS) as readers:
+        yield from readers.map(
+            lambda key: parse_sample(store.read(key), f"{store.uri}/{key}"), store.list(_day_prefix(day))
+        )
 
 
 def bytes_kept(store: ObjectStore, day: datetime) -> int:

@@ -71,6 +71,7 @@ Deployment = Annotated[str, typer.Option("--deployment", help="Name of the deplo
 BatchNumber = Annotated[int, typer.Option("--batch", min=0, help="Number of one batch; 0 for all.")]
 All = Annotated[bool, typer.Option("--all", help="Pictures that were reviewed before, too.")]
 LeastScore = Annotated[float, typer.Option("--least-score", min=0.0, max=1.0, help="Weakest box to suggest.")]
+People = Annotated[int, typer.Option("--people", min=1, help="A picture waits until so many people have drawn on it.")]
 Blind = Annotated[bool, typer.Option("--blind", help="Suggest nothing: people see the bare picture.")]
 
 
@@ -130,6 +131,7 @@ def _export(
     disputed: Annotated[
         bool, typer.Option("--disputed", help="Only pictures with disputed boxes, showing what the others drew.")
     ] = False,
+    people: People = 1,
     pictures: Annotated[bool, typer.Option("--pictures", help="Put the pictures into the export.")] = False,
     image_address: Annotated[
         str, typer.Option(help="How Label Studio finds a picture; {uri}, {id} and {file} are filled in.")
@@ -144,7 +146,7 @@ def _export(
     if format not in list(Format):
         raise InputError(f"{format!r} is no format: give one of {', '.join(Format)}")
     settings = ExportSettings(
-        Format(format), batch, all_, disputed, pictures, image_address, not blind, least_score
+        Format(format), batch, all_, disputed, people, pictures, image_address, not blind, least_score
     )  # fmt: skip
     with progress_sink() as progress:
         exported = export(storage, out, settings, progress)
@@ -201,6 +203,7 @@ def _serve(
     adjudicate: Annotated[
         bool, typer.Option("--adjudicate", help="Show pictures with disputed boxes to somebody who decides.")
     ] = False,
+    people: People = 1,
     blind: Blind = False,
     least_score: LeastScore = 0.25,
     json: Json = False,
@@ -209,7 +212,7 @@ def _serve(
     from belisha.components.review.page import PageSettings, ReviewServer, serve_review
 
     settings = PageSettings(
-        host, port, tuple(allow_host or ()), batch, all_, adjudicate, not blind, least_score
+        host, port, tuple(allow_host or ()), batch, all_, adjudicate, people, not blind, least_score
     )  # fmt: skip
     server = ReviewServer(storage, settings)
     if json:

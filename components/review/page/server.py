@@ -16,7 +16,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from belisha.components.review.answers import annotator_name
 from belisha.components.review.drafts import draft_json, draft_of, read_draft, read_drafts, save_draft
-from belisha.components.review.export import ExportSettings
 from belisha.components.review.page import document
 from belisha.components.review.page.gatekeeper import JSON_TYPE, Gatekeeper, gatekeeper
 from belisha.components.review.suggestions import LEAST_SCORE, for_adjudication, suggestions_of
@@ -42,6 +41,7 @@ class PageSettings:
         batch: number of the batch to show; 0 for all that wait.
         everything: show pictures that have a truth already, too.
         adjudicate: show pictures with disputed boxes to somebody who decides.
+        people: a picture waits until so many people have drawn on it.
         suggestions: show the models' boxes to begin with.
         least_score: weakest box to suggest.
     """
@@ -52,12 +52,9 @@ class PageSettings:
     batch: int = 0
     everything: bool = False
     adjudicate: bool = False
+    people: int = 1
     suggestions: bool = True
     least_score: float = LEAST_SCORE
-
-    def export_settings(self) -> ExportSettings:
-        """The same choice of pictures as an export makes."""
-        return ExportSettings(batch=self.batch, everything=self.everything, disputed=self.adjudicate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,8 @@ class Desk:
         shown = [batch for batch in batches if self._settings.batch in (0, batch.number)]
         if self._settings.adjudicate:
             return for_adjudication(shown, imports)
-        return [item for _, item in waiting_items(shown, () if self._settings.everything else imports)]
+        known = [] if self._settings.everything else imports
+        return [item for _, item in waiting_items(shown, known, self._settings.people)]
 
     def queue(self, annotator: str) -> dict[str, Any]:
         """Pictures to look at, and what this person has saved about them; raises InputError."""
