@@ -225,7 +225,8 @@ def test_retraining_is_told_in_words_that_the_code_takes() -> None:
 def test_every_command_of_a_pod_is_one_that_exists() -> None:
     """Options are asked of the command line itself."""
     values = {"monitoring": {"prometheusUrl": "http://p:9090"}, "release": {"challenger": {"traffic": 5}}}
-    register_verbs()
+    if not app.registered_commands:
+        register_verbs()
     for it in documents(values):
         for _, spec in pod_specs(it):
             for container in spec["containers"]:
