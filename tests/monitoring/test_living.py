@@ -1,4 +1,4 @@
-"""The real thing: Prometheus, Pushgateway and Alertmanager watch real predictors under load; things break; the right alert comes.
+"""The real thing: the stack watches real predictors under load; things break; the right alert comes, and no other.
 
 The tests share one world and run in this order, each leaving it healthy but for the last.
 """
