@@ -95,7 +95,7 @@ def vote_of(
 
 def refuse_repeated(votes: Sequence[Vote], where: str) -> None:
     """Raise InputError when one person speaks twice about one picture, for only one of the two can be meant."""
-    counts = Counter((vote.picture_id, vote.annotator) for vote in votes)
+    counts = Counter((vote.picture_id, vote.voice) for vote in votes)
     for (picture_id, annotator), times in counts.items():
         if times > 1:
             raise InputError(

@@ -107,7 +107,7 @@ def truth_of(picture_id: str, votes: Sequence[Vote]) -> Truth:
         consensus.
     """
     deciding = [vote for vote in votes if vote.adjudicator] or list(votes)
-    annotators = tuple(sorted(vote.annotator for vote in votes))
+    annotators = tuple(sorted({vote.annotator for vote in votes}))
     if len(deciding) == 1:
         only = deciding[0]
         boxes = tuple(replace(box, annotator=only.annotator) for box in only.boxes)

@@ -1,6 +1,7 @@
 """What the review page saves while people work: one object a person and picture, replaced as a whole at every change.
 
-    review/answers/<annotator>/<picture id>.json
+    review/answers/<annotator>/<picture id>.json       what people draw
+    review/decisions/<annotator>/<picture id>.json     what adjudicators decide
 
 It becomes a vote when the person has said that the picture is done and `belisha review import --page` is run.
 """
@@ -8,6 +9,7 @@ It becomes a vote when the person has said that the picture is done and `belisha
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +22,8 @@ from belisha.components.shared.review_samples import REVIEW_PREFIX
 from belisha.components.shared.storage import ObjectStore
 
 DRAFT_SCHEMA = "belisha.review_draft/1"
-DRAFTS_PREFIX = f"{REVIEW_PREFIX}/answers"
+ANSWERS_PREFIX, DECISIONS_PREFIX = f"{REVIEW_PREFIX}/answers", f"{REVIEW_PREFIX}/decisions"
+_READERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,9 @@ class Draft:
     revision: int
 
 
-def draft_key(annotator: str, picture_id: str) -> str:
-    """Where a draft lies; both names must have been checked."""
-    return f"{DRAFTS_PREFIX}/{annotator}/{picture_id}.json"
+def prefix_of(*, adjudicator: bool) -> str:
+    """Where drafts of annotators, or of adjudicators, lie."""
+    return DECISIONS_PREFIX if adjudicator else ANSWERS_PREFIX
 
 
 def draft_of(value: dict[str, Any], items: Items, annotator: str, where: str) -> Draft:
@@ -79,30 +82,41 @@ def draft_json(draft: Draft) -> dict[str, Any]:
 
 def save_draft(store: ObjectStore, draft: Draft) -> None:
     """Replace the draft; raises StorageError."""
-    store.write(draft_key(draft.vote.annotator, draft.vote.picture_id), canonical_json(draft_json(draft)))
+    vote = draft.vote
+    key = f"{prefix_of(adjudicator=vote.adjudicator)}/{vote.annotator}/{vote.picture_id}.json"
+    store.write(key, canonical_json(draft_json(draft)))
 
 
-def read_draft(store: ObjectStore, annotator: str, picture_id: str, items: Items) -> Draft | None:
-    """A person's draft of a picture; None when there is none; raises ContractError, InputError, StorageError."""
-    key = draft_key(annotator, picture_id)
+def read_draft(
+    store: ObjectStore, annotator: str, picture_id: str, items: Items, *, adjudicator: bool = False
+) -> Draft | None:
+    """A person's draft of a picture, both names checked; None when there is none; raises ContractError, StorageError."""
+    return _read(store, f"{prefix_of(adjudicator=adjudicator)}/{annotator}/{picture_id}.json", annotator, items)
+
+
+def read_drafts(store: ObjectStore, items: Items, annotator: str = "", *, adjudicator: bool = False) -> Iterator[Draft]:
+    """All drafts, of one person where a name is given; raises ContractError, InputError, StorageError."""
+    prefix = prefix_of(adjudicator=adjudicator)
+
+    def read(key: str) -> Draft | None:
+        name = key.removeprefix(f"{prefix}/").partition("/")[0]
+        return _read(store, key, annotator_name(name, key), items)
+
+    keys = list(store.list(f"{prefix}/{annotator}" if annotator else prefix))
+    with ThreadPoolExecutor(_READERS) as readers:
+        yield from (draft for draft in readers.map(read, keys) if draft is not None)
+
+
+def finished_votes(store: ObjectStore, items: Items) -> list[Vote]:
+    """Votes and decisions of all pictures that somebody has called done; raises as `read_drafts`."""
+    both = (draft for adjudicator in (False, True) for draft in read_drafts(store, items, adjudicator=adjudicator))
+    return [draft.vote for draft in both if draft.done]
+
+
+def _read(store: ObjectStore, key: str, annotator: str, items: Items) -> Draft | None:
     try:
         data = store.read(key)
     except NotFoundError:
         return None
     where = f"{store.uri}/{key}"
     return draft_of(parse_json(data, where, schema=DRAFT_SCHEMA), items, annotator, where)
-
-
-def read_drafts(store: ObjectStore, items: Items, annotator: str = "") -> Iterator[Draft]:
-    """All drafts, of one person where a name is given; raises ContractError, InputError, StorageError."""
-    prefix = f"{DRAFTS_PREFIX}/{annotator}" if annotator else DRAFTS_PREFIX
-    for key in store.list(prefix):
-        name, _, file_name = key.removeprefix(f"{DRAFTS_PREFIX}/").partition("/")
-        draft = read_draft(store, annotator_name(name, key), file_name.removesuffix(".json"), items)
-        if draft is not None:
-            yield draft
-
-
-def finished_votes(store: ObjectStore, items: Items) -> list[Vote]:
-    """Votes of all pictures that somebody has called done; raises as `read_drafts`."""
-    return [draft.vote for draft in read_drafts(store, items) if draft.done]

@@ -74,7 +74,7 @@ class Imported:
         agreement: of all people on all pictures.
         quality: of the models on live traffic.
         reviewed: all reviewed pictures.
-        votes_by_picture: picture id to annotator to the last word.
+        votes_by_picture: picture id to voice to the last word.
         waiting: pictures that nobody has looked at.
         sentence: for people.
     """
@@ -131,7 +131,7 @@ def import_answers(
 
     def decide(values: Sequence[Value]) -> Value | None:
         before = latest_votes(parse_import(value) for value in values)
-        new = [vote for vote in votes if before.get(vote.picture_id, {}).get(vote.annotator) != vote]
+        new = [vote for vote in votes if before.get(vote.picture_id, {}).get(vote.voice) != vote]
         if not new:
             return None
         return import_json(Import(0, clock(), digest_of(new), origin, tuple(new), truths_after(before, new)))
@@ -198,13 +198,13 @@ def truths_after(before: dict[str, dict[str, Vote]], new: Sequence[Vote]) -> tup
     """Truths of the pictures that new votes concern, by all votes together."""
     merged = {vote.picture_id: dict(before.get(vote.picture_id, {})) for vote in new}
     for vote in new:
-        merged[vote.picture_id][vote.annotator] = vote
+        merged[vote.picture_id][vote.voice] = vote
     return tuple(truth_of(picture_id, list(votes.values())) for picture_id, votes in sorted(merged.items()))
 
 
 def digest_of(votes: Sequence[Vote]) -> str:
     """SHA-256 of votes, whatever their order."""
-    ordered = sorted(votes, key=lambda vote: (vote.picture_id, vote.annotator))
+    ordered = sorted(votes, key=lambda vote: (vote.picture_id, vote.voice))
     return sha256_hex(canonical_json([asdict(vote) for vote in ordered]))
 
 

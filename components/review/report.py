@@ -145,7 +145,7 @@ def _examples(imported: Imported) -> list[Markup]:
     concerned = {truth.picture_id for truth in imported.truths} or {one.truth.picture_id for one in imported.reviewed}
     pictures = [one for one in imported.reviewed if one.truth.picture_id in concerned]
     ranked = sorted(pictures, key=lambda one: (-one.truth.disputed, -len(one.truth.annotators), one.truth.picture_id))
-    people = sorted({vote.annotator for by_name in imported.votes_by_picture.values() for vote in by_name.values()})
+    people = sorted({voice for by_voice in imported.votes_by_picture.values() for voice in by_voice})
     colours = {name: _PEOPLE_COLOURS[place % len(_PEOPLE_COLOURS)] for place, name in enumerate(people)}
     shown = [_example(one, imported.votes_by_picture[one.truth.picture_id], colours) for one in ranked[:MAX_EXAMPLES]]
     keys = [

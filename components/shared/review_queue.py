@@ -161,6 +161,11 @@ class Vote:
     adjudicator: bool = False
     seconds: float | None = None
 
+    @property
+    def voice(self) -> str:
+        """Who speaks: a person who has drawn and later decides has two voices, and neither replaces the other."""
+        return f"{self.annotator} (adjudicator)" if self.adjudicator else self.annotator
+
 
 @dataclass(frozen=True, slots=True)
 class Truth:
@@ -265,11 +270,11 @@ def waiting_items(
 
 
 def latest_votes(imports: Iterable[Import]) -> dict[str, dict[str, Vote]]:
-    """Picture id to annotator to the last that this person said."""
+    """Picture id to voice to the last that it said."""
     found: dict[str, dict[str, Vote]] = {}
     for one in imports:
         for vote in one.votes:
-            found.setdefault(vote.picture_id, {})[vote.annotator] = vote
+            found.setdefault(vote.picture_id, {})[vote.voice] = vote
     return found
 
 

@@ -98,7 +98,8 @@ class Desk:
         """Pictures to look at, and what this person has saved about them; raises InputError."""
         name = annotator_name(annotator, "annotator")
         items = self.refresh()
-        drafts = {draft.vote.picture_id: draft_json(draft) for draft in read_drafts(self._store, self._items, name)}
+        known = read_drafts(self._store, self._items, name, adjudicator=self._settings.adjudicate)
+        drafts = {draft.vote.picture_id: draft_json(draft) for draft in known}
         return {
             "annotator": name,
             "adjudicate": self._settings.adjudicate,
@@ -136,7 +137,9 @@ class Desk:
         value = {**value, "picture_id": picture_id, "adjudicator": self._settings.adjudicate}
         draft = draft_of(value, self._items, name, "answer")
         with self._saving:
-            saved = read_draft(self._store, name, picture_id, self._items)
+            saved = read_draft(
+                self._store, name, picture_id, self._items, adjudicator=self._settings.adjudicate
+            )  # fmt: skip
             if saved is not None and saved.revision != draft.revision:
                 return 409, draft_json(saved)
             draft = replace(draft, revision=draft.revision + 1)

@@ -242,6 +242,32 @@ def test_what_is_done_can_be_imported_and_the_rest_waits(world: World, server: R
     assert [one["picture_id"] for one in desk.queue("ada")["pictures"]] == [second]
 
 
+def test_somebody_who_has_drawn_can_decide_later(tmp_path: Path) -> None:
+    world = small_world(tmp_path / "storage", pictures=1)
+    selected(world)
+    desk = ReviewServer(world.uri, PageSettings(port=0, people=3)).desk
+    [picture] = (one["picture_id"] for one in desk.queue("ada")["pictures"])
+    for name, boxes in (("ada", [_box(5)]), ("bob", [_box(5)]), ("cyd", [_box(5), _box(200)])):
+        desk.save(name, picture, {"boxes": boxes, "done": True, "revision": 0})
+        found = import_answers(world.uri, ImportSettings(page=True), silent)
+    assert found.reviewed[0].truth.disputed == 1
+    assert desk.queue("ada")["pictures"] == []
+
+    judge = ReviewServer(world.uri, PageSettings(port=0, adjudicate=True)).desk
+    queue = judge.queue("ada")
+    [shown] = queue["pictures"]
+    assert [(one["models"], one["x"]) for one in shown["suggestions"]] == [(("consensus",), 5), (("disputed",), 200)]
+    assert (queue["adjudicate"], queue["answers"]) == (True, {})
+    judge.save("ada", picture, {"boxes": [_box(5), _box(200)], "done": True, "revision": 0})
+    found = import_answers(world.uri, ImportSettings(page=True), silent)
+    [truth] = (one.truth for one in found.reviewed)
+    assert (truth.method, truth.disputed, len(truth.boxes)) == ("adjudicated", 0, 2)
+    # Her own first word still counts for agreement, and taking everything in again finds nothing new.
+    assert found.agreement.annotators == ("ada", "bob", "cyd")
+    assert import_answers(world.uri, ImportSettings(page=True), silent).number is None
+    assert judge.queue("ada")["pictures"] == []
+
+
 def test_an_address_that_is_taken_is_a_sentence(world: World, server: ReviewServer) -> None:
     with pytest.raises(InputError, match="give another port"):
         ReviewServer(world.uri, PageSettings(port=server.server_address[1]))
