@@ -130,7 +130,8 @@ class LocalTrigger:
         owned = run.is_owned()
         if run.outcome_file.exists():
             outcome = read_json(run.outcome_file, schema=OUTCOME_SCHEMA)
-            return StartedRun(name, RunStatus(outcome["status"]), str(outcome["sentence"]), str(run.report_file))
+            shown = run.report_file if run.report_file.exists() else run.folder
+            return StartedRun(name, RunStatus(outcome["status"]), str(outcome["sentence"]), str(shown))
         return StartedRun(name, RunStatus.RUNNING if owned else RunStatus.STOPPED, url=str(run.folder))
 
     def look(self, external_id: str) -> StartedRun | None:
