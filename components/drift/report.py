@@ -57,8 +57,11 @@ def write_drift_report(folder: Path, check: DriftCheck, evidence: Evidence, pict
 def _overview(check: DriftCheck) -> report.Section:
     windows = sum(window.judged for finding in check.strata for window in finding.windows)
     flagged = sum(len(finding.flagged_windows) for finding in check.strata)
+    strata = (
+        f"in {len(check.drifted)} of {len(check.strata)} strata" if check.drifted else f"strata: {len(check.strata)}"
+    )
     items = [
-        report.Fact("verdict", _WORDS[check.verdict], f"of {len(check.strata)} strata", _TONES.get(check.verdict, "")),
+        report.Fact("verdict", _WORDS[check.verdict], strata, _TONES.get(check.verdict, "")),
         report.Fact("windows flagged", f"{flagged} of {windows}", "in all strata"),
         report.Fact("champion", check.model_version, "whose answers were looked at"),
         report.Fact("reference", f"{check.reference_pictures:,}", f"pictures, from {check.reference_source}"),
@@ -91,9 +94,9 @@ def _stratum_section(
         plotted = [feature for feature in shown.features if feature.feature in FEATURE_NAMES][:_FEATURES_SHOWN]
         plots = [_distribution(feature, reference, current) for feature in plotted]
         blocks = [
-            _feature_table(shown, check.settings.mode),
-            report.gallery(plots, wide=True),
             *_pictures(reference, current, plotted[0], pictures_uri),
+            report.gallery(plots, wide=True),
+            _feature_table(shown, check.settings.mode),
         ]
     return report.Section(finding.stratum.name, [*blocks, _window_table(finding)], finding.sentence)
 
@@ -106,11 +109,11 @@ def _shown_window(finding: StratumFinding) -> WindowFinding:
 
 def _feature_table(window: WindowFinding, mode: Mode) -> Markup:
     score = "-log10 p" if mode is Mode.TEXTBOOK else "score"
-    headers = ["feature", "change", score, "bound", "distance (0 to 1)", "median before", "median now", "counts"]
+    headers = ["feature", score, "bound", "distance (0 to 1)", "median before", "median now", "finding"]
     rows = [
         [
-            WORDS[one.feature], words_of(one), one.score, window.bound, one.effect_ratio, one.reference_median,
-            one.current_median, "yes" if one.flagged else "",
+            WORDS[one.feature], one.score, window.bound, one.effect_ratio, one.reference_median, one.current_median,
+            words_of(one) if one.flagged else "",
         ]
         for one in window.features
     ]  # fmt: skip
