@@ -1,6 +1,6 @@
 """The real thing: the stack watches real predictors under load; things break; the right alert comes, and no other.
 
-The tests share one world and run in this order, each leaving it healthy but for the last.
+The tests share one world with those of the page and run in this order, each leaving it healthy but for the last.
 """
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from belisha.components.shared.loop_metrics import Job
-from tests.monitoring.living import Living, living, until
+from tests.monitoring.living import Living, until
 from tests.monitoring.panels import dashboard, fill, targets
 from tests.serving_world import png
 
@@ -22,12 +21,6 @@ pytestmark = pytest.mark.xdist_group("monitoring")
 # No GPU here: tests/monitoring/test_dashboards.py tries these two on series as NVIDIA's exporter writes them.
 ELSEWHERE = {"serving / GPU", "serving / GPU memory"}
 VARIABLES = {"__rate_interval": "4s", "__range": "1m"}
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
-    with living(tmp_path_factory.mktemp("living")) as found:
-        yield found
 
 
 def fires_alone(live: Living, name: str) -> None:
