@@ -116,7 +116,7 @@ def agreement_of(votes: Mapping[str, Mapping[str, Vote]]) -> Agreement:
     people = tuple(sorted({name for boxes in shared for name in boxes}))
     pairs, total = _pairs(shared, people)
     scored = [pair.f1 for pair in pairs if pair.f1 is not None]
-    alpha = krippendorff_alpha([unit for boxes in shared for unit in units_of(boxes)])
+    alpha = krippendorff_alpha([unit for number, boxes in enumerate(shared) for unit in units_of(number, boxes)])
     left_out = {name: f1 for name in people if (f1 := leave_one_out_f1(shared, name)) is not None}
     return Agreement(
         len(shared), people, pairs, float(np.mean(scored)) if scored else None, total.mean_iou, alpha, left_out
@@ -181,7 +181,7 @@ def agreed_boxes(votes: Mapping[str, Sequence[Box]], min_votes: int = MIN_VOTES)
     return tuple(found)
 
 
-def units_of(votes: Mapping[str, Sequence[Box]]) -> list[list[Hashable]]:
+def units_of(picture: int, votes: Mapping[str, Sequence[Box]]) -> list[list[Hashable]]:
     """One picture's boxes as units for alpha: at each place that somebody marked, what each person says is there.
 
     A value is the thing itself (place and kind) or nothing, so that two people agree by chance only when they would hit the
@@ -189,8 +189,8 @@ def units_of(votes: Mapping[str, Sequence[Box]]) -> list[list[Hashable]]:
     be missing and alpha would be near 0 for the best of people.
     """
     return [
-        [(id(cluster), cluster.boxes[name].ignore) if name in cluster.boxes else _NOTHING for name in sorted(votes)]
-        for cluster in clusters_of(votes)
+        [(picture, place, cluster.boxes[name].ignore) if name in cluster.boxes else _NOTHING for name in sorted(votes)]
+        for place, cluster in enumerate(clusters_of(votes))
     ]
 
 

@@ -38,7 +38,7 @@ from belisha.components.shared.review_queue import Method, ReviewedPicture, Vote
 
 MAX_EXAMPLES = 12
 _PEOPLE_COLOURS = ((40, 110, 220), (170, 60, 200), (215, 40, 40), (0, 150, 170), (150, 100, 30), (240, 100, 160))
-_MIN_WIDTH_PX = 480
+_MIN_WIDTH_PX = 640
 
 
 def write_import_report(path: Path, imported: Imported) -> None:
@@ -49,7 +49,7 @@ def write_import_report(path: Path, imported: Imported) -> None:
         Section("The models on live traffic", [_quality(imported.quality)]),
         Section("Examples", _examples(imported), lead="Most disputed first: everybody's boxes, and what came of them."),
     ]
-    write_report(path, "Review", imported.sentence, sections)
+    write_report(path, "Review", f"{imported.sentence[:1].upper()}{imported.sentence[1:]}.", sections)
 
 
 def _headline(imported: Imported) -> Markup:
@@ -154,7 +154,7 @@ def _examples(imported: Imported) -> list[Markup]:
         (GREY, "ignore region"),
         *((colour, name) for name, colour in colours.items()),
     ]
-    return [legend(keys[:9]), gallery([one for one in shown if one is not None])]
+    return [legend(keys[:9]), gallery([one for one in shown if one is not None], wide=True)]
 
 
 def _example(
@@ -164,15 +164,16 @@ def _example(
         image_rgb = decode_rgb(PictureReader().read(one.item.picture_uri, one.item.picture_id))
     except (InputError, StorageError):
         return None  # a report with one example less is better than none
-    layers = [BoxLayer(_xywh(vote.boxes), colours[name], line_px=1) for name, vote in votes.items()]
     settled = [box for box in one.boxes if not box.ignore]
     disputed = [box for box in one.boxes if box.occlusion == DISPUTED]
     ignored = [box for box in one.boxes if box.ignore and box.occlusion != DISPUTED]
-    layers += [
+    layers = [
         BoxLayer(_xywh(settled), GREEN, line_px=3),
         BoxLayer(_xywh(ignored), GREY, line_px=3),
         BoxLayer(_xywh(disputed), AMBER, ["disputed"] * len(disputed), line_px=3),
     ]
+    # People's thin lines on top of the truth's thick one.
+    layers += [BoxLayer(_xywh(vote.boxes), colours[voice], line_px=1) for voice, vote in votes.items()]
     caption = (
         f"{one.item.camera or 'unknown camera'}, {one.item.captured_at:%Y-%m-%d %H:%M}, picked as {one.item.pick}: "
         f"{one.truth.method} of {', '.join(one.truth.annotators)}; {len(settled)} pedestrians, {len(disputed)} disputed"

@@ -72,6 +72,15 @@ def test_people_who_agree_have_one_everywhere() -> None:
     assert "which is good" in found.sentence
 
 
+def test_alpha_of_boxes_by_hand() -> None:
+    """Three places on two pictures: both see the first, ada alone the second; on the other picture both see one.
+
+    Values: a a | b nothing | c c, so n = 6, disagreements 2, and 36 - (4 + 1 + 1 + 4) = 26 chance pairs: 1 - 5 * 2 / 26.
+    """
+    found = agreement_of(panel({"ada": (HERE, FAR), "bob": (NEAR,)}, {"ada": (HERE,), "bob": (HERE,)}))
+    assert found.alpha == pytest.approx(1 - 5 * 2 / 26)
+
+
 def test_what_lies_in_an_ignore_region_counts_for_nobody() -> None:
     counts = compare_boxes((HERE, FAR), (HERE, CROWD))
     assert (counts.pairs, counts.only_one, counts.only_other) == (1, 0, 0)
