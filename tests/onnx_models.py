@@ -24,15 +24,22 @@ def write_tiny_model(
     split_digest: str = "5" * 64,
     gain: float = 1.0,
     name: str = "tiny",
+    embedding: bool = False,
 ) -> ModelInfo:
     """A model folder whose detector answers with one box a cell of a fixed grid, scored by the cell's mean brightness.
 
     On a picture of the model's own size, black but for rectangles that fill cells, it finds exactly those rectangles with
-    score brightness/255 * gain. Other settings, another digest: `gain` and `name` make distinct models.
+    score brightness/255 * gain. Other settings, another digest: `gain` and `name` make distinct models. With `embedding` its
+    second output gives each cell's mean brightness, 0..1, row by row.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows, columns = height_px // cell_height_px, width_px // cell_width_px
-    onnx.save(_graph(height_px, width_px, (rows, columns), (cell_height_px, cell_width_px), gain), folder / ONNX_FILE)
+    model = _graph(height_px, width_px, (rows, columns), (cell_height_px, cell_width_px), gain)
+    if embedding:
+        shape = [1, 1, rows * columns]
+        model.graph.output.append(helper.make_tensor_value_info("embedding", TensorProto.FLOAT, shape))
+        model.graph.node.append(helper.make_node("Identity", ["flat"], ["embedding"]))
+    onnx.save(model, folder / ONNX_FILE)
     info = ModelInfo(
         preprocessing=PreprocessingSpec(height_px=height_px, width_px=width_px),
         thresholds=thresholds or Thresholds(),

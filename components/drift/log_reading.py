@@ -20,9 +20,11 @@ from belisha.components.shared.drift_features import (
 )
 from belisha.components.shared.progress import ProgressEvent, ProgressSink
 from belisha.components.shared.request_log import read_log
-from belisha.components.shared.storage import ObjectStore
+from belisha.components.shared.storage import ObjectStore, scheme_of
 
 _HOUR = timedelta(hours=1)
+# A bucket answers in tens of milliseconds, and a day has thousands of shards.
+_REMOTE_READERS = 8
 
 
 def read_back(
@@ -73,11 +75,11 @@ def read_between(
     *,
     with_embedding: bool,
 ) -> FeatureRows:
-    """A version's thinned predictions with begin <= time < end; one shard at a time is in memory whole."""
+    """A version's thinned predictions with begin <= time < end; few shards at a time are in memory whole."""
     columns = [*LOG_COLUMNS, *([EMBEDDING] if with_embedding else [])]
-    shards = [
-        thin_log(_of_version(shard, model_version), gap_seconds) for shard in read_log(store, begin, end, columns)
-    ]
+    workers = 1 if scheme_of(store.uri) == "file" else _REMOTE_READERS
+    log = read_log(store, begin, end, columns, workers=workers)
+    shards = [thin_log(_of_version(shard, model_version), gap_seconds) for shard in log]
     filled = [shard for shard in shards if shard.num_rows]
     return thin_rows(joined([features_of(pa.concat_tables(filled))]), gap_seconds) if filled else no_rows()
 

@@ -6,6 +6,7 @@ from when it is, so a reader opens only the hours and the columns that it needs.
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def encode_table(table: pa.Table) -> bytes:
 
 
 def read_log(
-    store: ObjectStore, begin: datetime, end: datetime, columns: Sequence[str] | None = None
+    store: ObjectStore, begin: datetime, end: datetime, columns: Sequence[str] | None = None, *, workers: int = 1
 ) -> Iterator[pa.Table]:
     """Tables of the rows with begin <= time < end, one a shard, opening only the hours that can hold them.
 
@@ -128,23 +129,26 @@ def read_log(
         begin: timezone-aware.
         end: timezone-aware.
         columns: names to read; `time` is always among them. None reads all.
+        workers: shards fetched at once, for a store that answers slowly; a few more than so many are in memory.
 
     Raises:
         ContractError: a shard is damaged or of another version.
     """
+    from belisha.components.shared.inference import map_bounded
+
     names = None if columns is None else list(dict.fromkeys(["time", *columns]))
-    for hour in _hours(begin.astimezone(UTC), end.astimezone(UTC)):
-        for key in store.list(_hour_prefix(hour)):
-            if key.endswith(".parquet"):
-                table = _read_shard(store, key, names)
-                inside = pc.and_(
-                    pc.greater_equal(table["time"], pa.scalar(begin, table["time"].type)),
-                    pc.less(table["time"], pa.scalar(end, table["time"].type)),
-                )
-                yield table.filter(inside)
+    hours = _hours(begin.astimezone(UTC), end.astimezone(UTC))
+    keys = (key for hour in hours for key in store.list(_hour_prefix(hour)) if key.endswith(".parquet"))
+    read = functools.partial(_read_shard, store, names)
+    for table in map_bounded(read, keys, workers) if workers > 1 else map(read, keys):
+        inside = pc.and_(
+            pc.greater_equal(table["time"], pa.scalar(begin, table["time"].type)),
+            pc.less(table["time"], pa.scalar(end, table["time"].type)),
+        )
+        yield table.filter(inside)
 
 
-def _read_shard(store: ObjectStore, key: str, names: list[str] | None) -> pa.Table:
+def _read_shard(store: ObjectStore, names: list[str] | None, key: str) -> pa.Table:
     try:
         file = pq.ParquetFile(pa.BufferReader(store.read(key)))
         if (file.schema_arrow.metadata or {}).get(b"schema") != REQUEST_LOG_SCHEMA:

@@ -28,9 +28,9 @@ def png(image_rgb: ImageArray) -> bytes:
     return cv2.imencode(".png", np.ascontiguousarray(image_rgb[:, :, ::-1]))[1].tobytes()
 
 
-def write_served_model(folder: Path) -> None:
+def write_served_model(folder: Path, *, embedding: bool = False) -> None:
     """The tiny model with golden pictures."""
-    info = write_tiny_model(folder)
+    info = write_tiny_model(folder, embedding=embedding)
     detector = OnnxDetector(folder)
     golden = [GoldenPicture(image, detector.detect(image)) for image in (bright_cell(), bright_cell(0, 0, 200))]
     write_golden(folder, golden, info.thresholds.score)

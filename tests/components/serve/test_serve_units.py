@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 from belisha.components.serve.answer import Answer
 from belisha.components.serve.observing import Observers
 from belisha.components.serve.payload import RequestFacts, checked_facts, facts_of_headers, picture_of_body
+from belisha.components.serve.recording import row_of
 from belisha.components.serve.refusals import RefusalError
 from belisha.components.serve.runtime_choice import choose_runtime, preferred
 from belisha.components.serve.service import PictureService, ServiceSettings
 from belisha.components.shared.detections import no_detections
 from belisha.components.shared.errors import InputError
+from belisha.components.shared.picture_statistics import picture_statistics
+from belisha.components.shared.request_log import table_of
 from belisha.components.shared.runtimes import open_runtime
-from tests.components.serve.conftest import bright_cell, png
+from tests.components.serve.conftest import bright_cell, png, write_served_model
 
 
 @given(st.binary(min_size=1, max_size=400), st.integers(1, 40))
@@ -110,6 +113,16 @@ def test_a_fault_of_the_runtime_is_a_500_without_its_words(served_model: Path, m
         service.answer(png(bright_cell()), checked_facts(), 0.0)
     assert refusal.value.status == 500
     assert "division" not in str(refusal.value)
+
+
+def test_the_models_embedding_reaches_the_log(tmp_path: Path) -> None:
+    write_served_model(tmp_path / "model", embedding=True)
+    service = PictureService(ServiceSettings(tmp_path / "model", "v1", runtime="onnxruntime"))
+    service.load()
+    answer = service.answer(png(bright_cell(2, 1)), checked_facts(), 0.0)
+    logged = row_of(answer, tuple(answer.detections.scores.tolist()), picture_statistics(answer.image_rgb)).embedding
+    assert [round(value, 3) for value in logged] == [0.0] * 8 + [1.0] + [0.0] * 9
+    assert table_of([row_of(answer, (), picture_statistics(answer.image_rgb))])["embedding"][0].as_py()[8] == 1.0
 
 
 def test_refusals_do_not_use_up_places(served_model: Path) -> None:

@@ -73,6 +73,21 @@ def test_a_window_holds_its_rows_alone(
     assert [name for table in tables for name in table["request_id"].to_pylist()] == expected
 
 
+def test_several_readers_give_the_shards_in_the_same_order(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    logged(store, *(NOON + timedelta(minutes=7 * number) for number in range(30)))
+    one, several = (
+        [
+            name
+            for table in read_log(store, NOON, NOON + timedelta(hours=9), workers=workers)
+            for name in table["request_id"]
+        ]
+        for workers in (1, 4)
+    )
+    assert one == several
+    assert len(one) == 30
+
+
 @pytest.mark.parametrize("damage", [b"", b"PAR1 half a file", b"PAR1" + b"\0" * 100 + b"PAR1"])
 def test_a_damaged_shard_is_one_sentence(tmp_path: Path, damage: bytes) -> None:
     store = open_store(str(tmp_path))
