@@ -26,9 +26,9 @@ UNIFORM_RATIO = 0.1
 
 @dataclass(slots=True)
 class World:
-    """A storage folder; `truth` has the drawn boxes of every picture by its id."""
+    """A storage folder or URI; `truth` has the drawn boxes of every picture by its id."""
 
-    folder: Path
+    folder: Path | str
     truth: dict[str, tuple[Box, ...]] = field(default_factory=dict)
     rows: list[PredictionRow] = field(default_factory=list)
 
@@ -88,7 +88,7 @@ def _found(boxes: Sequence[Box], scores: Sequence[float]) -> dict[str, tuple[flo
     return {"scores": tuple(scores[: len(kept)]), "boxes_xywh_px": flat}
 
 
-def small_world(folder: Path, pictures: int = 6) -> World:
+def small_world(folder: Path | str, pictures: int = 6) -> World:
     """Undecided pictures of one camera, minutes apart."""
     world = World(folder)
     for seed in range(pictures):

@@ -12,13 +12,14 @@ from belisha.components.acquire.acquire import acquire
 from belisha.components.acquire.options import AcquireOptions
 from belisha.components.review.export import ExportSettings, Format, export
 from belisha.components.review.importing import ImportSettings, import_answers
+from belisha.components.review.page import PageSettings, ReviewServer
 from belisha.components.shared.manifest import Picture, read_info, read_pictures
 from belisha.components.shared.progress import silent
 from belisha.components.shared.splits import Part
 from belisha.components.shared.storage import join_uri
 from belisha.components.split.options import parse_options
 from belisha.components.split.split import split_dataset
-from tests.components.review.queue_world import World, selected
+from tests.components.review.queue_world import World, selected, small_world
 from tests.factories import encoded, street
 
 OLD_GROUPS, PER_GROUP = 12, 3
@@ -146,3 +147,22 @@ def test_disputed_boxes_reach_the_data_set_as_ignore_regions(tmp_path: Path) -> 
     [picture] = read_pictures(tmp_path / "data")
     assert picture.image_id == picture_id
     assert sorted((box.ignore, box.occlusion) for box in picture.boxes) == [(False, ""), (True, "disputed")]
+
+
+def test_a_round_on_a_bucket(s3_uri: str, tmp_path: Path) -> None:
+    storage = f"{s3_uri}/belisha"
+    world = small_world(storage, pictures=3)
+    assert selected(world).batch is not None
+    assert not selected(world).new
+    desk = ReviewServer(storage, PageSettings(port=0)).desk
+    for picture in desk.queue("ada")["pictures"]:
+        assert desk.picture(picture["picture_id"]).startswith(b"\xff\xd8")
+        boxes = [
+            {**{name: box[name] for name in ("x", "y", "width", "height", "label")}} for box in picture["suggestions"]
+        ]
+        desk.save("ada", picture["picture_id"], {"boxes": boxes, "done": True, "revision": 0})
+    assert import_answers(storage, ImportSettings(page=True), silent).waiting == 0
+    acquire([f"{storage}/review/dataset/reviewed"], tmp_path / "data", f"{storage}/pictures", AcquireOptions(), silent)
+    pictures = read_pictures(tmp_path / "data")
+    assert {picture.image_id for picture in pictures} == set(world.truth)
+    assert {(picture.source, len(picture.boxes)) for picture in pictures} == {("reviewed", 2)}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -174,3 +178,48 @@ def test_a_window_upside_down_is_refused(tmp_path: Path) -> None:
     settings = SelectSettings(begin=WINDOW[1], end=WINDOW[0], choice=ChoiceSettings(3))
     with pytest.raises(InputError, match="holds no time"):
         select(str(tmp_path), "", settings, silent)
+
+
+_ASK = """
+import sys
+from tests.components.review.queue_world import World, selected
+sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
+selected(World(sys.argv[1]), 4, key=sys.argv[2])
+"""
+
+
+def test_killed_and_racing_processes_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    """Four processes ask at once, two are killed somewhere on the way; asking again with the same keys completes all."""
+    world = small_world(tmp_path / "storage", pictures=16)
+    keys = [f"cause {number}" for number in range(4)]
+    root = str(Path(__file__).parents[3])
+    asking = [
+        subprocess.Popen(
+            [sys.executable, "-c", _ASK, world.uri, key], cwd=root, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )
+        for key in keys
+    ]  # fmt: skip
+    pauses = random.Random(0)
+    try:
+        for process in asking:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in asking:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in asking[:2]:
+            time.sleep(pauses.uniform(0, 0.3))
+            process.kill()
+    finally:
+        for process in asking:
+            process.communicate(timeout=120)
+    assert [process.returncode for process in asking[2:]] == [0, 0]
+    for key in keys:
+        selected(world, 4, key=key)
+    batches = read_batches(open_store(world.uri))
+    ids = [item.picture_id for batch in batches for item in batch.items]
+    assert sorted(batch.key for batch in batches) == keys
+    assert len(ids) == len(set(ids)) == 16
+    assert len(ledger_of(world).records()) == 4
