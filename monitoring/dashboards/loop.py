@@ -128,8 +128,7 @@ def _records() -> Sequence[Plot]:
             "short",
             [
                 Query(
-                    "sum by (action) (increase(belisha_ledger_records_total{$D}[$__range])) > 0 "
-                    "or sum (increase(belisha_ledger_records_total{$D}[$__range]))",
+                    "sum by (action) (increase(belisha_ledger_records_total{$D}[$__range]))",
                     "{{action}}",
                 )
             ],
