@@ -16,7 +16,7 @@ from belisha.components.experiment.sample_ratio import Assignments, log_e_value
 from belisha.components.experiment.settings import ExperimentSettings
 from belisha.components.experiment.trial import PROMOTE, STOP
 from belisha.components.shared.verdict import Verdict
-from bench.experiment_simulation import BEGIN, Ended, simulate, trial_at
+from bench.experiment_simulation import BEGIN, Ended, simulate, trial_at, wins_by_choice
 from bench.table import BenchRow
 
 EXPERIMENTS = 1000
@@ -27,7 +27,7 @@ SETTINGS = ExperimentSettings()
 
 def run() -> list[BenchRow]:
     """All figures."""
-    return [*_equal(), *_better(), *_worse(), *_ratio_false_alarms(), *_ratio_power(), *_guards()]
+    return [*_equal(), *_better(), *_worse(), *_choice(), *_ratio_false_alarms(), *_ratio_power(), *_guards()]
 
 
 def clopper_pearson_upper(hits: int, trials: int, confidence: float = 0.95) -> float:
@@ -108,6 +108,15 @@ def _worse() -> list[BenchRow]:
             )
         )
     return rows
+
+
+def _choice() -> list[BenchRow]:
+    """Why pictures that one model's doubt chose do not count."""
+    found = wins_by_choice(np.random.default_rng(25), 2_000_000)
+    fair = [ratio for name, ratio in found.items() if name != "doubt of the champion"]
+    detail = "an equal challenger wins, by choice of pictures: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items())
+    value = max(abs(ratio - 0.5) for ratio in fair)
+    return [_at_most("experiment: what the choice of pictures that count favours a model", value, 0.01, detail)]
 
 
 def _ratio_false_alarms(walks: int = 2000, requests: int = 20_000, every: int = 100) -> list[BenchRow]:

@@ -89,3 +89,32 @@ def simulate(
         share = judgement.state.challenger_traffic_ratio
         largest = max(largest, share)
     return Ended("", wins + losses, pictures, largest)
+
+
+def wins_by_choice(rng: np.random.Generator, pictures: int, chosen_ratio: float = 0.05) -> dict[str, float]:
+    """Share of decided pictures that a challenger wins which is as good as the champion, by how the pictures were chosen.
+
+    On each picture is a pedestrian or something like one. Both models see the same hint of it with a noise of their own, and
+    each says yes where its score is above one half.
+
+    Args:
+        rng: of the pictures.
+        pictures: to choose from.
+        chosen_ratio: share of them that is chosen, 0..1.
+    """
+    is_person = rng.random(pictures) < 0.5
+    hint = np.where(is_person, 1.2, -1.2) + rng.normal(0, 0.8, pictures)
+    champion, challenger = (1 / (1 + np.exp(-(hint + rng.normal(0, 0.8, pictures)))) for _ in range(2))
+    doubt, other_doubt = -np.abs(champion - 0.5), -np.abs(challenger - 0.5)
+    worth = {
+        "any": rng.random(pictures),
+        "disagreement": np.abs(champion - challenger),
+        "doubt of either": np.maximum(doubt, other_doubt),
+        "doubt of the champion": doubt,
+    }
+    right, other_right = (champion > 0.5) == is_person, (challenger > 0.5) == is_person
+    found = {}
+    for name, values in worth.items():
+        decided = (values > np.quantile(values, 1 - chosen_ratio)) & (right != other_right)
+        found[name] = float((other_right & decided).sum() / decided.sum())
+    return found

@@ -1,14 +1,9 @@
 """Who was right on the pictures that people have looked at: each model's mistakes counted against the truth.
 
 A picture is decided when one model made fewer mistakes on it than the other. Two models that are equally good win such pictures
-equally often, whatever the pictures are, provided that the choice of pictures favours neither. So a picture counts only where
-
-- it was answered after the experiment began: the challenger may have learned from any older one;
-- it was chosen by a uniform draw, because the models disagree about it, or because its whole stratum drifted. Pictures on
-  which the answering model was undecided are left out: most answers are the champion's, and where one of two equal models is
-  undecided the other one is right more often than not;
-- no picture of the same camera within the last half minute counts already: neighbours resemble each other and would be
-  counted as so many proofs.
+equally often, whatever the pictures are, provided that the choice of pictures favours neither (see `fairness.py`), that the
+challenger cannot have learned from them, for they are younger than the experiment, and that neighbours do not count as so many
+proofs: of one camera's pictures within half a minute one counts.
 """
 
 from __future__ import annotations

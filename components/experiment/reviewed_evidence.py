@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from belisha.components.experiment.fairness import blindly_kept, why_not
 from belisha.components.experiment.outcome import Judged, mistakes, thinned
 from belisha.components.experiment.trial import Trial
 from belisha.components.shared.boxes import FloatArray
 from belisha.components.shared.errors import BelishaError
 from belisha.components.shared.manifest import Box
 from belisha.components.shared.review_queue import (
-    Pick,
     QueueItem,
     ReviewedPicture,
     join_reviewed,
@@ -26,9 +26,6 @@ from belisha.components.shared.review_queue import (
     waiting_items,
 )
 from belisha.components.shared.storage import ObjectStore
-
-# See outcome.py: what one undecided model chose would favour the other.
-FAIR_PICKS = frozenset({Pick.UNIFORM, Pick.DISAGREEMENT, Pick.DRIFTED})
 
 
 class ModelRunner(Protocol):
@@ -98,15 +95,24 @@ def read_review_evidence(
     for one in imports:
         for truth in one.truths:
             first_reviewed.setdefault(truth.picture_id, one.created_at)
-    waiting = [item for _, item in waiting_items(batches, imports) if _why_not(item, trial) is None]
+    blind = blindly_kept(store, (item for batch in batches for item in batch.items), trial)
+    waiting = [item for _, item in waiting_items(batches, imports) if why_not(item, trial, blind) is None]
     left_out: dict[str, int] = {}
-    found = {
-        one.judged.picture_id: one
-        for one in _compared(join_reviewed(batches, imports), trial, run, first_reviewed, left_out)
-    }
+    fair = list(_fair(join_reviewed(batches, imports), trial, blind, left_out))
+    found = {one.judged.picture_id: one for one in _compared(fair, trial, run, first_reviewed, left_out)}
     kept = thinned((one.judged for one in found.values()), min_picture_seconds)
     _count(left_out, "too near to another picture of its camera", len(found) - len(kept))
     return ReviewEvidence(tuple(found[one.picture_id] for one in kept), len(waiting), left_out)
+
+
+def _fair(
+    pictures: Iterable[ReviewedPicture], trial: Trial, blind: frozenset[str], left_out: dict[str, int]
+) -> Iterator[ReviewedPicture]:
+    for picture in pictures:
+        if reason := why_not(picture.item, trial, blind):
+            _count(left_out, reason, 1)
+        else:
+            yield picture
 
 
 def _compared(
@@ -118,9 +124,6 @@ def _compared(
 ) -> Iterator[Compared]:
     for picture in pictures:
         item = picture.item
-        if reason := _why_not(item, trial):
-            _count(left_out, reason, 1)
-            continue
         try:
             champion, challenger = (_boxes(item, version, run) for version in (trial.champion, trial.challenger))
         except BelishaError:
@@ -131,15 +134,6 @@ def _compared(
             mistakes(champion, picture.boxes), mistakes(challenger, picture.boxes),
         )  # fmt: skip
         yield Compared(judged, item, picture.boxes, champion, challenger)
-
-
-def _why_not(item: QueueItem, trial: Trial) -> str | None:
-    """Why a picture does not count; None where it does."""
-    if item.captured_at < trial.begun_at:
-        return "older than the experiment"
-    if item.pick not in FAIR_PICKS:
-        return f"chosen as {item.pick.value}, which favours a model"
-    return None
 
 
 def _boxes(item: QueueItem, version: str, run: ModelRunner | None) -> FloatArray:

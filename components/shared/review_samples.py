@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,7 +75,7 @@ class ReviewSample:
 
     def key(self) -> str:
         """Its record's key; the same answer has the same key however often it is written."""
-        answer = sha256_hex(f"{self.request_id}/{self.model_version}/{self.picture_id}".encode())[:24]
+        answer = answer_digest(self.request_id, self.model_version, self.picture_id)
         return f"{_day_prefix(self.time)}/{self.time:%H%M%S%f}-{self.size_bytes}-{answer}.json"
 
     def to_bytes(self) -> bytes:
@@ -99,6 +99,18 @@ def read_samples(store: ObjectStore, day: datetime) -> Iterator[ReviewSample]:
         yield from readers.map(
             lambda key: parse_sample(store.read(key), f"{store.uri}/{key}"), store.list(_day_prefix(day))
         )
+
+
+def answer_digest(request_id: str, model_version: str, picture_id: str) -> str:
+    """What a record's name says of the answer it is about."""
+    return sha256_hex(f"{request_id}/{model_version}/{picture_id}".encode())[:24]
+
+
+def read_samples_of(store: ObjectStore, day: datetime, answers: Collection[str]) -> Iterator[ReviewSample]:
+    """Samples of a UTC day about these answers (see `answer_digest`); no other record is read. Raises as `read_samples`."""
+    for key in store.list(_day_prefix(day)):
+        if key.removesuffix(".json").rsplit("-", 1)[-1] in answers:
+            yield parse_sample(store.read(key), f"{store.uri}/{key}")
 
 
 def bytes_kept(store: ObjectStore, day: datetime) -> int:

@@ -29,6 +29,7 @@ from belisha.components.shared.review_queue import (
     import_json,
     import_records,
 )
+from belisha.components.shared.review_samples import Reason, ReviewSample
 from belisha.components.shared.storage import ObjectStore, open_store
 
 BEGIN = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -144,7 +145,7 @@ class Lab:
         at: datetime | None = None,
         camera: str = "gate",
         answered: bool = True,
-        pictures: dict[str, str] | None = None,
+        kept_for: Reason = Reason.PAIRED,
     ) -> None:
         """Have pictures reviewed that the challenger wins, loses, or on which both are right; one import."""
         self.batches += 1
@@ -154,6 +155,9 @@ class Lab:
             item(f"{self.batches}/{number}", outcome, moments[number], pick, camera, answered=answered)
             for number, outcome in enumerate(outcomes)
         )
+        for one in items:
+            for sample in samples_of(one, kept_for):
+                self.store.write(sample.key(), sample.to_bytes())
         batch = Batch(1, f"key-{self.batches}", "test", self.clock.now, BEGIN, self.clock.now, items)
         batch_records(self.store).append(lambda _: batch_json(batch))
         truths = tuple(Truth(one.picture_id, (PERSON,), Method.ONE_ANNOTATOR, ("ann",)) for one in items)
@@ -181,6 +185,18 @@ def item(
     return QueueItem(
         digest, f"file:///nowhere/{digest}", 96, 96, at, camera, "day", pick, 0.5, None, answers if answered else ()
     )
+
+
+def samples_of(kept: QueueItem, reason: Reason) -> list[ReviewSample]:
+    """What serving writes of a picture that it keeps, here for the challenger's answer."""
+    answers = [answer for answer in kept.answers if answer.model_version == "v2"]
+    return [
+        ReviewSample(
+            kept.captured_at, answer.request_id, "v2", "challenger", kept.camera, kept.picture_id, kept.picture_uri, 9,
+            {reason: None}, 0.5,
+        )
+        for answer in answers
+    ]  # fmt: skip
 
 
 def row(

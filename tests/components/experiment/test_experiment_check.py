@@ -18,6 +18,7 @@ from belisha.components.shared.errors import ConflictError, InputError
 from belisha.components.shared.files import sha256_hex
 from belisha.components.shared.ledger import Action, LedgerState
 from belisha.components.shared.review_queue import Pick
+from belisha.components.shared.review_samples import Reason
 from tests.components.experiment.experimenting import QUICK, Lab
 from tests.components.experiment.metric_servers import FakeGateway, running
 
@@ -204,17 +205,19 @@ def test_an_old_record_is_refused(lab: Lab) -> None:
 
 def test_which_reviewed_pictures_count(lab: Lab, gateway: FakeGateway) -> None:
     lab.clock.forward(60)
-    lab.review(wins=2, pick=Pick.UNCERTAIN)
+    lab.review(wins=2, kept_for=Reason.UNCERTAIN)
     lab.review(wins=1, at=lab.records[0].at.replace(year=2025))
     lab.review(wins=1, answered=False)
+    lab.review(wins=3, answered=False, pick=Pick.UNIFORM)
     lab.review(wins=2, losses=1, pick=Pick.UNIFORM, camera="other")
     found = check(lab, gateway).gathered
     assert found is not None
     assert (found.evidence.tally.wins, found.evidence.tally.losses) == (2, 1)
     assert dict(found.left_out) == {
-        "chosen as uncertain, which favours a model": 2,
+        "kept because one model was undecided": 2,
         "older than the experiment": 1,
-        "a model that did not answer it could not be run on it": 1,
+        "chosen as disagreement by one model's answer alone": 1,
+        "a model that did not answer it could not be run on it": 3,
     }
     near = look(Sources(lab.uri), replace(QUICK, min_picture_seconds=30.0), clock=lab.clock).gathered
     assert near is not None and near.evidence.tally.decided == 1

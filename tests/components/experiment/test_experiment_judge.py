@@ -19,7 +19,7 @@ from belisha.components.experiment.trial import PAUSE, PROMOTE, STEP, STOP, Shar
 from belisha.components.shared.ledger import LedgerState
 from belisha.components.shared.verdict import Verdict
 from bench.bench_experiment import experiments
-from bench.experiment_simulation import BEGIN, trial_at
+from bench.experiment_simulation import BEGIN, trial_at, wins_by_choice
 
 SETTINGS = ExperimentSettings()
 NOW = BEGIN + timedelta(hours=1)
@@ -179,3 +179,9 @@ def test_a_better_challenger_is_promoted_and_a_worse_one_stopped() -> None:
     assert np.median([one.decided if one.event == PROMOTE else np.inf for one in better]) <= 60
     worse = experiments(3, disagreement_ratio=0.5, win_ratio=0.3, count=100)
     assert all(one.event == STOP for one in worse) and np.median([one.decided for one in worse]) <= 60
+
+
+def test_pictures_that_one_models_doubt_chose_would_favour_the_other() -> None:
+    found = wins_by_choice(np.random.default_rng(4), 300_000)
+    assert found.pop("doubt of the champion") > 0.6, "though both are equally good"
+    assert all(abs(ratio - 0.5) < 0.02 for ratio in found.values()), found
