@@ -55,9 +55,13 @@ def layer(module: str) -> str:
 
 # `belisha.serving` joins components into running servers as `belisha.pipelines` joins them into runs.
 ALLOWED = {
-    "belisha.cli": ("belisha.cli", "belisha.monitoring", "belisha.pipelines", "belisha.serving", "belisha.components"),
+    "belisha.cli": (
+        *("belisha.cli", "belisha.monitoring", "belisha.pipelines", "belisha.retraining", "belisha.serving"),
+        "belisha.components",
+    ),
     "belisha.pipelines": ("belisha.pipelines", "belisha.components"),
     "belisha.monitoring": ("belisha.monitoring", "belisha.serving", "belisha.components"),
+    "belisha.retraining": ("belisha.retraining", "belisha.pipelines", "belisha.components"),
     "belisha.serving": ("belisha.serving", "belisha.pipelines", "belisha.components"),
 }
 

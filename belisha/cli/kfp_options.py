@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from belisha.retrain_config import KfpConfig
+if TYPE_CHECKING:
+    from belisha.retraining.config import KfpConfig
 
 Endpoint = Annotated[
     str,

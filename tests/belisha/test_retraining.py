@@ -22,9 +22,9 @@ from belisha.components.shared.progress import silent
 from belisha.components.shared.registry import open_registry
 from belisha.components.shared.review_queue import REVIEWED_DATASET_PREFIX
 from belisha.components.shared.storage import open_store
-from belisha.kfp_access import client_of
-from belisha.retrain_config import RetrainConfig, read_config
-from belisha.retraining import Retraining
+from belisha.retraining.config import RetrainConfig, read_config
+from belisha.retraining.kfp_access import client_of
+from belisha.retraining.retraining import Retraining
 from tests.components.retrain.retraining_world import Clock, alert, record_alert, set_state
 from tests.kfp_stub import API, KfpStub, serving
 

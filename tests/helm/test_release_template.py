@@ -15,7 +15,7 @@ from belisha.components.release.seldon_deployment import placements, seldon_depl
 from belisha.components.route.router import TrafficRouter
 from belisha.components.serve.launcher import _NUMBERS, _TEXTS
 from belisha.components.shared.ledger import LedgerState
-from belisha.retrain_config import KfpConfig, RetrainConfig
+from belisha.retraining.config import KfpConfig, RetrainConfig
 from tests.helm.rendering import Object, documents, kinds, merged, one, pod_specs, release_template_text
 
 CASES: dict[str, tuple[dict[str, Any], LedgerState]] = {
@@ -224,7 +224,11 @@ def test_retraining_is_told_in_words_that_the_code_takes() -> None:
 
 def test_every_command_of_a_pod_is_one_that_exists() -> None:
     """Options are asked of the command line itself."""
-    values = {"monitoring": {"prometheusUrl": "http://p:9090"}, "release": {"challenger": {"traffic": 5}}}
+    values = {
+        "monitoring": {"prometheusUrl": "http://p:9090"},
+        "release": {"challenger": {"traffic": 5}},
+        "drift": {"act": "kfp", "mode": "textbook"},
+    }
     if not app.registered_commands:
         register_verbs()
     for it in documents(values):

@@ -11,6 +11,9 @@ import yaml
 from belisha.components.shared.container_images import ROLES, image_of
 from belisha.pipelines.compiling import compile_training, compiled_path
 
+# One container image each.
+STEPS = ("acquire", "split", "baseline", "train", "validate", "compare", "release")
+
 
 def load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     pipeline, platform = yaml.safe_load_all(path.read_text())
@@ -33,7 +36,8 @@ def test_the_committed_pipeline_equals_its_source(
 def test_every_image_is_ours_and_pinned(committed: tuple[dict[str, Any], dict[str, Any]]) -> None:
     executors = committed[0]["deploymentSpec"]["executors"].values()
     images = sorted(executor["container"]["image"] for executor in executors)
-    assert images == sorted(image_of(role) for role in ROLES)
+    assert images == sorted(image_of(role) for role in STEPS)
+    assert set(STEPS) <= set(ROLES)
     assert not any(image.endswith(":latest") for image in images)
 
 
@@ -86,8 +90,22 @@ def test_storage_credentials_are_optional_secrets_never_parameters(
 ) -> None:
     pipeline, platform = committed
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert len(executors) == len(ROLES)
+    assert len(executors) == len(STEPS)
     assert all(executor["secretAsEnv"][0]["optional"] for executor in executors.values())
     assert not any(
         "secret" in name or "password" in name for name in pipeline["root"]["inputDefinitions"]["parameters"]
     )
+
+
+def test_what_the_kfp_ui_shows_has_the_types_that_it_shows(committed: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """The Visualization and Compare pages know artifacts by their schema alone: HTML, scalar metrics, confusion matrix."""
+    components = committed[0]["components"].values()
+    shown: dict[str, set[str]] = {}
+    for component in components:
+        for name, artifact in component.get("outputDefinitions", {}).get("artifacts", {}).items():
+            shown.setdefault(name, set()).add(artifact["artifactType"]["schemaTitle"])
+    assert shown["report"] == shown["card"] == {"system.HTML"}
+    assert shown["metrics"] == {"system.Metrics"}
+    assert shown["confusion"] == {"system.ClassificationMetrics"}
+    with_report = [one for one in components if {"report", "card"} & set(one["outputDefinitions"].get("artifacts", {}))]
+    assert len(with_report) == 6, "every step but release has a page"

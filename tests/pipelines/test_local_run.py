@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -117,6 +119,21 @@ def test_its_model_is_onnx_that_loads_and_detects(finished: tuple[Path, dict[str
     image = decode_rgb(PictureReader().read(picture.uri, picture.image_id))
     detections = OnnxDetector(Path(found["model"])).detect(image, score_threshold=0.0)
     assert detections.boxes_xywh_px.shape[1] == 4
+
+
+def test_the_kfp_ui_can_show_what_the_steps_leave(finished: tuple[Path, dict[str, Any], Path]) -> None:
+    """Its HTML lies in a frame of its own, where no other file and no address resolves; its tables take finite numbers."""
+    workdir, found, _ = finished
+    folder = RunFolder(workdir / "runs" / found["run_id"])
+    for task in ("split-dataset", "evaluate-baselines", "train-detector", "validate-model", "compare-with-champion"):
+        page = folder.output(task, "report").read_text()
+        assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page), f"{task}: the page needs another file"
+        assert len(page) < 8 * 2**20, f"{task}: a page of that size freezes the browser"
+        numbers = folder.metadata(task, "metrics")
+        assert numbers and all(math.isfinite(value) for value in numbers.values())
+    matrix = folder.metadata("validate-model", "confusion")["confusionMatrix"]
+    assert [one["displayName"] for one in matrix["annotationSpecs"]] == ["pedestrian", "background"]
+    assert [len(row["row"]) for row in matrix["rows"]] == [2, 2]
 
 
 def test_no_network_is_touched(finished: tuple[Path, dict[str, Any], Path]) -> None:

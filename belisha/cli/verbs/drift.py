@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from belisha.components.drift.step import CheckOutcome
     from belisha.components.retrain.retrainer import Outcome
     from belisha.components.shared.drift_reference import Reference
-    from belisha.retraining import Retraining
+    from belisha.retraining.retraining import Retraining
 
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 _CHECK_EXAMPLES = """

@@ -213,8 +213,8 @@ def _list(
 
 
 def _client(endpoint: str, namespace: str, token: str) -> KfpClient:
-    from belisha.kfp_access import client_of
-    from belisha.retrain_config import KfpConfig
+    from belisha.retraining.config import KfpConfig
+    from belisha.retraining.kfp_access import client_of
 
     return client_of(KfpConfig(endpoint=endpoint, namespace=namespace, token_file=token))
 

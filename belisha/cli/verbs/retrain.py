@@ -15,7 +15,7 @@ from belisha.cli.release_options import Json, Storage
 if TYPE_CHECKING:
     from belisha.components.retrain.loop_figures import RetrainStatus
     from belisha.components.retrain.retrainer import Outcome
-    from belisha.retraining import Retraining
+    from belisha.retraining.retraining import Retraining
 
 _CODES = """
 Exit codes: 0 the cause is taken care of (started, going on, waiting its turn or for reviewed pictures, or dealt with before),
@@ -148,7 +148,7 @@ def _status(storage: Storage, config: Config = None, json: Json = False) -> None
     """Show every cause and what became of it."""
     from belisha.components.retrain.loop_figures import status_of
     from belisha.components.shared.registry import open_registry
-    from belisha.retrain_config import read_config
+    from belisha.retraining.config import read_config
 
     ledger = open_registry(storage, must_exist=True).ledger
     status = status_of(ledger.records(), read_config(config).policy.settings(), _now())
@@ -165,8 +165,8 @@ def retraining_of(
     """Retraining as options and file ask for it; `given` may hold data, settings and the three KFP options."""
     from belisha.cli.kfp_options import over_file
     from belisha.pipelines.arguments import absolute_source, pipeline_arguments
-    from belisha.retrain_config import read_config
-    from belisha.retraining import Retraining, make_trigger
+    from belisha.retraining.config import read_config
+    from belisha.retraining.retraining import Retraining, make_trigger
 
     read = read_config(config)
     sources = [absolute_source(source) for source in given.get("data") or ()]

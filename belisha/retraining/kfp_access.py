@@ -6,7 +6,7 @@ from pathlib import Path
 
 from belisha.components.shared.errors import InputError
 from belisha.components.shared.kfp_client import KfpClient, KfpTransport, projected_token, token_file
-from belisha.retrain_config import KfpConfig
+from belisha.retraining.config import KfpConfig
 
 
 def client_of(config: KfpConfig) -> KfpClient:

@@ -29,7 +29,7 @@ from belisha.components.shared.review_queue import (
 )
 from belisha.components.shared.storage import join_uri, open_store
 from belisha.pipelines.arguments import refuse_unknown_names
-from belisha.retrain_config import KfpConfig, RetrainConfig
+from belisha.retraining.config import KfpConfig, RetrainConfig
 
 TRIGGERS = ("local", "kfp")
 # People are asked mostly for what estimates need, the uniform draw, and for some of the drifted stratum to learn from.
@@ -190,7 +190,7 @@ def make_trigger(kind: str, storage_uri: str, workdir: Path | None, kfp: KfpConf
         return LocalTrigger(workdir or default_workdir(storage_uri))
     if kind == "kfp":
         from belisha.components.retrain.kfp_trigger import KfpTarget, KfpTrigger
-        from belisha.kfp_access import client_of
+        from belisha.retraining.kfp_access import client_of
 
         target = KfpTarget(kfp.experiment, kfp.pipeline, kfp.pipeline_root, kfp.service_account)
         return KfpTrigger(client_of(kfp), target)
