@@ -22,6 +22,11 @@ $(VENV)/.ready: requirements/local.txt pyproject.toml scripts/setup.sh
 demo: setup ## the whole loop on drawn streets; leaves demo/report.html
 	@$(BIN)/belisha demo --workdir demo
 
+STORAGE ?= demo/storage
+
+monitor: setup ## Prometheus, Alertmanager and plots beside `belisha serve`; STORAGE=demo/storage unless told
+	@$(BIN)/belisha monitor --storage $(STORAGE)
+
 lint: setup ## style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
