@@ -48,6 +48,9 @@ class Distribution:
         rows = begins[:, None] + np.arange(length)
         found = []
         for own, values in zip(self._sorted.T, self._values.T, strict=True):
+            if own[0] == own[-1]:
+                found.append(np.zeros(len(begins)))
+                continue
             below = np.searchsorted(own, values, "left").astype(np.int32)
             # Rows of equal value have equal ranks: the rank from above follows from the one from below.
             up_to = np.zeros(total, np.int32)

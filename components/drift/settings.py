@@ -56,7 +56,7 @@ class DriftSettings:
     cooldown_windows: int = 6
     min_effect_ratio: float = 0.10
     quantile_ratio: float = 0.99
-    blocks: int = 400
+    blocks: int = 250
     alpha_ratio: float = 0.05
     correction: Correction = Correction.BONFERRONI
     lookback_hours: float = 72.0

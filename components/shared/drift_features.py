@@ -128,10 +128,13 @@ def thin_rows(rows: FeatureRows, gap_seconds: float) -> FeatureRows:
 def first_of_each_stretch(time_us: npt.NDArray[Any], camera: npt.NDArray[Any], gap_seconds: float) -> IntArray:
     """Ascending indices of the earliest row of each camera in each stretch of time."""
     stretch = time_us // max(1, round(gap_seconds * 1e6))
-    order = np.lexsort((time_us, stretch, camera))
-    first = np.ones(len(order), np.bool_)
-    first[1:] = (np.diff(stretch[order]) != 0) | (np.diff(camera[order]) != 0)
-    return np.sort(order[first])
+    stretch -= stretch.min()
+    # One number a camera and stretch; the first row of each is its earliest, once the rows stand in the order of time.
+    place = camera.astype(np.int64) * (int(stretch.max()) + 1) + stretch
+    if (np.diff(time_us) >= 0).all():
+        return np.sort(np.unique(place, return_index=True)[1])
+    order = np.argsort(time_us, kind="stable")
+    return np.sort(order[np.unique(place[order], return_index=True)[1]])
 
 
 def _prediction_columns(log: pa.Table) -> list[npt.NDArray[Any]]:
