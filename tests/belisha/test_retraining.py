@@ -20,12 +20,14 @@ from belisha.components.shared.errors import InputError
 from belisha.components.shared.ledger import Ledger, LedgerState
 from belisha.components.shared.progress import silent
 from belisha.components.shared.registry import open_registry
-from belisha.components.shared.review_queue import REVIEWED_DATASET_PREFIX
+from belisha.components.shared.review_queue import REVIEWED_DATASET_PREFIX, Pick, read_batches
+from belisha.components.shared.review_samples import Reason
 from belisha.components.shared.storage import open_store
 from belisha.retraining.config import RetrainConfig, read_config
 from belisha.retraining.kfp_access import client_of
 from belisha.retraining.retraining import Retraining
 from tests.components.retrain.retraining_world import Clock, alert, record_alert, set_state
+from tests.components.review.queue_world import WINDOW, World
 from tests.kfp_stub import API, KfpStub, serving
 
 BELISHA = Path(sys.executable).with_name("belisha")
@@ -90,12 +92,30 @@ def test_without_an_alert_a_check_still_takes_up_what_waits(tmp_path: Path, stub
     assert outcome.step is Step.START and outcome.cause.cause_id == "weekly-2026-W47"
 
 
-def test_people_are_asked_with_a_batch_of_the_causes_name(tmp_path: Path, stub: KfpStub, ledger: Ledger) -> None:
-    drifted = record_alert(ledger, alert())
+def test_people_are_asked_once_with_a_batch_of_the_causes_name(tmp_path: Path, stub: KfpStub, ledger: Ledger) -> None:
+    world = World(tmp_path / "storage")
+    for seed in range(12):
+        world.keep(seed, reasons={Reason.UNIFORM: 0.1})
+    world.log()
+    begin, end = WINDOW
+    drifted = alert()
+    strata = tuple(replace(one, camera="north", daylight="any", begin=begin, end=end) for one in drifted.strata)
+    drifted = record_alert(ledger, replace(drifted, strata=strata))
     for _ in range(2):
         outcomes = retraining(tmp_path, stub).act_on_alert(silent)
         assert stages(ledger) == {drifted.cause_id: Stage.ASKED}
     assert outcomes[-1].step is Step.WAIT and stub.runs == {}
+    (batch,) = read_batches(open_store(str(tmp_path / "storage")))
+    assert batch.key == drifted.cause_id and len(batch.items) == 12
+    assert {item.pick for item in batch.items} == {Pick.UNIFORM}
+
+
+def test_an_alert_of_another_deployment_is_left_alone(tmp_path: Path, stub: KfpStub, ledger: Ledger) -> None:
+    record_alert(ledger, replace(alert(), deployment_name="shop"))
+    whole = retraining(tmp_path, stub, **EAGER)
+    assert whole.act_on_alert(silent) == []
+    shop = replace(whole, config=whole.config.model_copy(update={"deployment_name": "shop"}))
+    assert shop.act_on_alert(silent)[-1].step is Step.START
 
 
 def test_a_covered_lens_trains_nobody(tmp_path: Path, stub: KfpStub, ledger: Ledger) -> None:

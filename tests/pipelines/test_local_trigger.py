@@ -147,3 +147,24 @@ def test_a_remote_storage_needs_a_workdir(tmp_path: Path) -> None:
     assert default_workdir(str(tmp_path / "storage")) == tmp_path / "retraining"
     with pytest.raises(InputError, match="--workdir"):
         default_workdir("s3://bucket/belisha")
+
+
+@pytest.mark.training
+@pytest.mark.xdist_group("local_run")
+def test_a_whole_run_ends_with_its_verdict_and_a_page(tmp_path: Path) -> None:
+    trigger, asked = LocalTrigger(tmp_path / "work"), request(tmp_path, "synthetic://streets?pictures=48&seed=5")
+    small = {
+        "train_epochs": 2,
+        "train_image_size": 160,
+        "train_batch": 8,
+        "train_workers": 0,
+        "gate_bootstrap_resamples": 200,
+    }
+    trigger.start(RunRequest(asked.name, asked.reason, {**asked.parameters, **small}))
+    wait_until(lambda: trigger.find(NAME).status is not RunStatus.RUNNING, seconds=300)  # type: ignore[union-attr]
+    found = trigger.find(NAME)
+    assert found is not None and found.status is RunStatus.SUCCEEDED, found
+    assert found.sentence.startswith(f"{NAME} ended ") and "v1" in found.sentence
+    assert Path(found.url).read_text().count("data:image/") > 1
+    records = open_registry(str(tmp_path / "storage")).ledger.records()
+    assert {record.draft.run_id for record in records if record.draft.action is Action.REGISTER} == {NAME}

@@ -162,7 +162,7 @@ def _status(storage: Storage, config: Config = None, json: Json = False) -> None
 def retraining_of(
     storage: str, trigger: str, config: Path | None, *, log: str = "", workdir: Path | None = None, **given: Any
 ) -> Retraining:
-    """Retraining as options and file ask for it; `given` may hold data, settings and the three KFP options."""
+    """Retraining as options and file ask for it; `given` may hold data, settings, deployment and the three KFP options."""
     from belisha.cli.kfp_options import over_file
     from belisha.pipelines.arguments import absolute_source, pipeline_arguments
     from belisha.retraining.config import read_config
@@ -178,7 +178,8 @@ def retraining_of(
         namespace=given.get("kfp_namespace", ""),
         token_file=given.get("kfp_token_file", ""),
     )
-    whole = read.model_copy(update={"parameters": parameters, "kfp": kfp})
+    deployment = given.get("deployment") or read.deployment_name
+    whole = read.model_copy(update={"parameters": parameters, "kfp": kfp, "deployment_name": deployment})
     return Retraining(storage, make_trigger(trigger, storage, workdir, kfp), whole, log)
 
 
