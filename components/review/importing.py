@@ -19,7 +19,7 @@ from belisha.components.review.consensus import truth_of
 from belisha.components.review.dataset import write_reviewed_dataset
 from belisha.components.review.drafts import finished_votes
 from belisha.components.review.quality import LiveQuality, live_quality
-from belisha.components.review.status import push_metrics
+from belisha.components.review.status import told_queue
 from belisha.components.shared.errors import InputError, NoDataError
 from belisha.components.shared.files import canonical_json, sha256_hex
 from belisha.components.shared.ledger import Action, Clock, Draft, Ledger, LedgerState, Record, system_clock
@@ -77,6 +77,7 @@ class Imported:
         votes_by_picture: picture id to voice to the last word.
         waiting: pictures that nobody has looked at.
         sentence: for people.
+        warning: what else went wrong without harm, in a sentence; empty for nothing.
     """
 
     number: int | None
@@ -88,6 +89,7 @@ class Imported:
     votes_by_picture: dict[str, dict[str, Vote]]
     waiting: int
     sentence: str
+    warning: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """What `belisha review import --json` prints."""
@@ -104,6 +106,7 @@ class Imported:
             "agreement": self.agreement.to_json(),
             "live_quality": [one.to_json() for one in self.quality],
             "sentence": self.sentence,
+            "warning": self.warning,
         }
 
 
@@ -140,13 +143,13 @@ def import_answers(
     reviewed = write_reviewed_dataset(store, progress)
     imports = [parse_import(value) for value in records.read_all()]
     _record(Ledger(open_store(join_uri(storage_uri, REGISTRY_FOLDER)), clock=clock), imports)
-    queue = push_metrics(store, settings.deployment_name)
+    queue, warning = told_queue(store, settings.deployment_name)
     one = parse_import(written) if written else None
     by_picture = latest_votes(imports)
     return Imported(
         one.number if one else None, one.votes if one else (), one.truths if one else (), agreement_of(by_picture),
         tuple(live_quality(reviewed, batches)), tuple(reviewed), by_picture, queue.waiting,
-        _sentence(one, len(reviewed), queue.waiting),
+        _sentence(one, len(reviewed), queue.waiting), warning,
     )  # fmt: skip
 
 

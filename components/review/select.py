@@ -6,22 +6,31 @@ number are told apart by the store: the loser reads what the winner handed out a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from belisha.components.review.candidates import Candidate, read_candidates
+from belisha.components.review.candidates import read_candidates
 from belisha.components.review.choose import ChoiceSettings, choose, window_of
 from belisha.components.review.looking import looker
-from belisha.components.review.status import push_metrics
-from belisha.components.shared.drift_alert import DriftAlert, DriftedStratum, drift_alerts
+from belisha.components.review.status import told_queue
+from belisha.components.shared.drift_alert import DriftAlert, drift_alerts
 from belisha.components.shared.errors import InputError
 from belisha.components.shared.files import canonical_json, sha256_hex
 from belisha.components.shared.ledger import Action, Clock, Draft, Ledger, LedgerState, Record, system_clock
 from belisha.components.shared.numbered_records import Value
 from belisha.components.shared.progress import ProgressSink
 from belisha.components.shared.registry import REGISTRY_FOLDER
-from belisha.components.shared.review_queue import Batch, batch_json, batch_records, parse_batch
+from belisha.components.shared.review_queue import (
+    Batch,
+    batch_json,
+    batch_records,
+    parse_batch,
+    read_imports,
+    waiting_items,
+)
 from belisha.components.shared.storage import join_uri, open_store
 
 DEFAULT_WINDOW = timedelta(hours=24)
@@ -44,6 +53,7 @@ class SelectSettings:
         end: of the window, exclusive; None for now.
         choice: how to choose.
         deployment_name: whose drift alerts count.
+        max_waiting: hand out no more than brings the queue to so many pictures; 0 for no such bound.
     """
 
     key: str = ""
@@ -52,6 +62,7 @@ class SelectSettings:
     end: datetime | None = None
     choice: ChoiceSettings = field(default_factory=ChoiceSettings)
     deployment_name: str = "belisha"
+    max_waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,7 @@ class Selected:
         candidates: pictures in the window.
         waiting: pictures that nobody has looked at, this batch's among them.
         sentence: for people.
+        warning: what else went wrong without harm, in a sentence; empty for nothing.
     """
 
     batch: Batch | None
@@ -71,6 +83,7 @@ class Selected:
     candidates: int
     waiting: int
     sentence: str
+    warning: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """What `belisha review select --json` prints."""
@@ -85,6 +98,7 @@ class Selected:
             "candidates": self.candidates,
             "waiting": self.waiting,
             "sentence": self.sentence,
+            "warning": self.warning,
         }
 
 
@@ -108,28 +122,40 @@ def select(
     store, ledger = open_store(storage_uri), Ledger(open_store(join_uri(storage_uri, REGISTRY_FOLDER)), clock=clock)
     alert = latest_alert(ledger, settings.deployment_name)
     begin, end = _window(settings, alert, clock())
-    key, strata = settings.key or _key_of(settings, begin, end), alert.strata if alert else ()
+    key = settings.key or _key_of(settings, begin, end)
     log = open_store(log_uri) if log_uri else store
-    candidates: list[Candidate] | None = None
+    imports, read = read_imports(store), functools.cache(lambda: read_candidates(store, log, begin, end))
 
-    def decide(values: list[Value]) -> Value | None:
-        nonlocal candidates
+    def decide(values: Sequence[Value]) -> Value | None:
         batches = [parse_batch(value) for value in values]
-        if any(batch.key == key for batch in batches):
+        choice = _bounded(settings, len(waiting_items(batches, imports)))
+        if choice is None or any(batch.key == key for batch in batches):
             return None
-        if candidates is None:
-            candidates = read_candidates(store, log, begin, end)
-        return _proposal(batches, candidates, strata, settings, key, (begin, end, clock()), progress)
+        handed_out = frozenset(item.picture_id for batch in batches for item in batch.items)
+        chosen = choose(read(), handed_out, alert.strata if alert else (), choice, key, looker(progress))
+        batch = Batch(
+            0, key, settings.cause, clock(), begin, end, chosen.items, chosen.drawn_before, chosen.left_out
+        )  # fmt: skip
+        return batch_json(batch) if chosen.items else None
 
     records = batch_records(store)
-    written = records.append(lambda values: decide(list(values)))
+    new = records.append(decide) is not None
     batches = [parse_batch(value) for value in records.read_all()]
     batch = next((one for one in batches if one.key == key), None)
     if batch is not None:
         _record(ledger, batch)
-    queue = push_metrics(store, settings.deployment_name)
-    new = written is not None
-    return Selected(batch, new, len(candidates or ()), queue.waiting, _sentence(batch, new, len(candidates or ())))
+    queue, warning = told_queue(store, settings.deployment_name)
+    candidates = len(read()) if read.cache_info().currsize else 0
+    sentence = _sentence(batch, new, candidates, settings, queue.waiting)
+    return Selected(batch, new, candidates, queue.waiting, sentence, warning)
+
+
+def _bounded(settings: SelectSettings, waiting: int) -> ChoiceSettings | None:
+    """How to choose so that the queue stays within its bound; None when it is full."""
+    room = settings.max_waiting - waiting
+    if not settings.max_waiting or room >= settings.choice.pictures:
+        return settings.choice
+    return replace(settings.choice, pictures=room) if room > 0 else None
 
 
 def latest_alert(ledger: Ledger, deployment_name: str) -> DriftAlert | None:
@@ -164,26 +190,6 @@ def _key_of(settings: SelectSettings, begin: datetime, end: datetime) -> str:
     return f"window-{sha256_hex(canonical_json(identity))[:16]}"
 
 
-def _proposal(
-    batches: list[Batch],
-    candidates: list[Candidate],
-    strata: tuple[DriftedStratum, ...],
-    settings: SelectSettings,
-    key: str,
-    times: tuple[datetime, datetime, datetime],
-    progress: ProgressSink,
-) -> Value | None:
-    """The next batch, or None when there is nothing to hand out."""
-    handed_out = frozenset(item.picture_id for batch in batches for item in batch.items)
-    chosen = choose(candidates, handed_out, strata, settings.choice, key, looker(progress))
-    if not chosen.items:
-        return None
-    begin, end, now = times
-    return batch_json(
-        Batch(0, key, settings.cause, now, begin, end, chosen.items, chosen.drawn_before, chosen.left_out)
-    )
-
-
 def _record(ledger: Ledger, batch: Batch) -> None:
     """Tell the ledger of a batch, once; a selection that was killed before it could is told of by the next of its key."""
     digest = sha256_hex(canonical_json(batch_json(batch)))
@@ -210,7 +216,12 @@ def _record(ledger: Ledger, batch: Batch) -> None:
     ledger.append(decide)
 
 
-def _sentence(batch: Batch | None, new: bool, candidates: int) -> str:
+def _sentence(batch: Batch | None, new: bool, candidates: int, settings: SelectSettings, waiting: int) -> str:
+    if batch is None and _bounded(settings, waiting) is None:
+        return (
+            f"nothing was handed out: {waiting} pictures wait and at most {settings.max_waiting} may: "
+            "review some first, or raise --max-waiting"
+        )
     if batch is None:
         return (
             f"nothing was handed out: none of {candidates} kept pictures of the window is new and readable; "

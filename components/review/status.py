@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from belisha.components.shared.errors import StorageError
 from belisha.components.shared.loop_metrics import Job, LoopMetrics
 from belisha.components.shared.review_queue import Batch, Import, read_batches, read_imports, waiting_items
 from belisha.components.shared.storage import ObjectStore
@@ -100,3 +101,16 @@ def push_metrics(store: ObjectStore, deployment_name: str) -> QueueStatus:
     status = queue_status(store)
     metrics_of(status, deployment_name).push_if_configured()
     return status
+
+
+def told_queue(store: ObjectStore, deployment_name: str) -> tuple[QueueStatus, str]:
+    """The same where the work is done already: a Pushgateway that is out of reach gives a warning, not an error.
+
+    An error would make a job run again, and hand out another batch.
+    """
+    status = queue_status(store)
+    try:
+        metrics_of(status, deployment_name).push_if_configured()
+    except StorageError as error:
+        return status, str(error)
+    return status, ""

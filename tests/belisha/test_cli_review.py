@@ -88,6 +88,16 @@ def test_nothing_to_hand_out_is_inconclusive_and_no_failure_of_a_job(tmp_path: P
     assert belisha("select", "--storage", str(tmp_path), *WINDOW, "--job")[0] == 0
 
 
+def test_a_job_that_runs_again_finds_its_batch(world: World) -> None:
+    first = belisha("select", "--storage", world.uri, *WINDOW, "--pictures", "2", "--job", "--json")[1]
+    # Only at the turn of an hour would the second have another name.
+    again = belisha(
+        "select", "--storage", world.uri, *WINDOW, "--pictures", "2", "--key", first["key"], "--job", "--json"
+    )[1]
+    assert first["key"].startswith("job-belisha-20")
+    assert (again["batch"], again["new"]) == (1, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [

@@ -99,7 +99,13 @@ def _select(
         float, typer.Option(min=0, help="Least time between two pictures of one camera.")
     ] = 30.0,
     deployment: Deployment = "belisha",
-    job: Annotated[bool, typer.Option("--job", help="Exit with 0 also when nothing was found, for a CronJob.")] = False,
+    max_waiting: Annotated[
+        int, typer.Option(min=0, help="Hand out no more than brings the queue to so many pictures; 0 for no bound.")
+    ] = 500,
+    job: Annotated[
+        bool,
+        typer.Option("--job", help="For a CronJob: exit with 0 also when nothing was found, and one batch an hour."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Choose pictures that serving has kept and hand them out as one batch; no picture is handed out twice.
@@ -109,12 +115,16 @@ def _select(
     """
     from belisha.components.review.select import SelectSettings, select
 
+    if job and not key:
+        # A job that is run again because its pod died finds the batch that it had handed out.
+        key = f"job-{deployment}-{datetime.now(UTC):%Y-%m-%dT%H}"
     settings = SelectSettings(
         key, cause, _moment(since, "--since"), _moment(until, "--until"),
-        _choice(pictures, shares, seconds_between), deployment,
+        _choice(pictures, shares, seconds_between), deployment, max_waiting,
     )  # fmt: skip
     with progress_sink() as progress:
         selected = select(storage, log, settings, progress)
+    _warn(selected.warning)
     if json:
         print_json(selected.to_json())
     else:
@@ -182,6 +192,7 @@ def _import(
         imported = import_answers(storage, settings, progress)
     if report is not None:
         write_import_report(report, imported)
+    _warn(imported.warning)
     if json:
         print_json(imported.to_json())
         return
@@ -240,6 +251,11 @@ def _status(storage: Storage, deployment: Deployment = "belisha", json: Json = F
     print_sentence(f"{status.waiting} pictures wait{since}, {status.reviewed} are reviewed{people}")
     if status.disputed_boxes:
         print_sentence(f"{status.disputed_boxes} boxes on {status.disputed_pictures} pictures are disputed")
+
+
+def _warn(warning: str) -> None:
+    if warning:
+        print_sentence(f"warning: {warning}")
 
 
 def _print_batches(status: QueueStatus) -> None:

@@ -174,6 +174,28 @@ def test_what_waits_is_what_was_handed_out(tmp_path: Path) -> None:
     assert found.waiting == len(waiting_items(batches, [])) == 4
 
 
+def test_a_queue_that_nobody_works_on_does_not_grow_without_bound(tmp_path: Path) -> None:
+    world = small_world(tmp_path, pictures=8)
+
+    def ask(key: str) -> Selected:
+        return select(world.uri, "", SelectSettings(key, "", *WINDOW, ChoiceSettings(4), max_waiting=6), silent)
+
+    assert [len(ask(key).batch.items) for key in "ab"] == [4, 2]
+    full = ask("c")
+    assert full.batch is None
+    assert "6 pictures wait and at most 6 may" in full.sentence
+    assert ask("b").batch is not None
+
+
+def test_a_pushgateway_out_of_reach_is_a_warning_for_the_batch_is_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BELISHA_PUSHGATEWAY", "http://127.0.0.1:1")
+    found = selected(small_world(tmp_path))
+    assert found.new
+    assert "did not take the metrics" in found.warning
+
+
 def test_a_window_upside_down_is_refused(tmp_path: Path) -> None:
     settings = SelectSettings(begin=WINDOW[1], end=WINDOW[0], choice=ChoiceSettings(3))
     with pytest.raises(InputError, match="holds no time"):
