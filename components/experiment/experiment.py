@@ -104,13 +104,14 @@ def judge_experiment(
     if check.trial is None or check.gathered is None or check.judgement is None:
         return check
     digest = write_check(out_dir, check)
-    last = LastCheck(check.at, check.sentence, settings, check.gathered.counted)
-    remember(open_store(sources.storage_uri), check.trial, last)
     if not check.judgement.event:
+        _remember(sources, check)
         return check
     folder = f"{folder_of(check.trial)}/{digest}"
     uri = _keep(sources.storage_uri, folder, out_dir)
     record = registry.ledger.append(_decision(check.trial, check.judgement, digest, folder, check))
+    # Only now: a check that came too late must not keep the next one from seeing what it saw.
+    _remember(sources, check)
     number = record.number if record is not None else None
     return Check(check.trial, check.gathered, check.judgement, settings, check.at, number, uri)
 
@@ -160,6 +161,12 @@ def refuse_unexpected(registry: Registry, expected: int | None) -> None:
             f"the ledger's last record is {found}, expected {expected}: somebody was here since; look at `belisha history` and "
             "judge again"
         )
+
+
+def _remember(sources: Sources, check: Check) -> None:
+    if check.trial is not None and check.gathered is not None:
+        last = LastCheck(check.at, check.sentence, check.settings, check.gathered.counted)
+        remember(open_store(sources.storage_uri), check.trial, last)
 
 
 def _decision(

@@ -53,7 +53,7 @@ class _Columns:
 
 
 def read_log_evidence(store: ObjectStore, trial: Trial, settings: ExperimentSettings, now: datetime) -> LogEvidence:
-    """Read the log from the last change of the share, or from the guards' window where that is nearer, to now.
+    """Read the log since the share is in force, but no more than the settings' days of it.
 
     Args:
         store: of the request log.
@@ -66,7 +66,8 @@ def read_log_evidence(store: ObjectStore, trial: Trial, settings: ExperimentSett
         StorageError: the store failed.
     """
     begin = trial.in_force_at
-    columns = _collected(store, trial, begin, now, settings.unit) if begin is not None else _Columns()
+    oldest = now - timedelta(days=settings.log_days)
+    columns = _collected(store, trial, max(begin, oldest), now, settings.unit) if begin is not None else _Columns()
     if begin is None or not columns.time_us:
         return LogEvidence(Assignments(trial.share_ratio, 0, 0, unit=settings.unit), 0, {}, 0)
     time_us = np.concatenate(columns.time_us)

@@ -51,6 +51,7 @@ class ExperimentSettings:
         mesh_draws: the cluster's mesh splits the traffic, which marks no request as drawn: all but shadows count as drawn.
         min_picture_seconds: of one camera's pictures within so many seconds only one counts.
         settle_seconds: after a change of the share the dice do not count for so long, until everybody follows it.
+        log_days: how far back the log is read at most, where a share has stood for longer.
         log_lag_seconds: rows younger than this may not be in the request log yet.
     """
 
@@ -72,6 +73,7 @@ class ExperimentSettings:
     mesh_draws: bool = False
     min_picture_seconds: float = 30.0
     settle_seconds: float = 30.0
+    log_days: float = 7.0
     log_lag_seconds: float = 120.0
 
     def __post_init__(self) -> None:
@@ -83,7 +85,7 @@ class ExperimentSettings:
         for name in ("alpha_ratio", "srm_alpha_ratio", "max_error_ratio"):
             if not 0 < getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}, expected a number between 0 and 1: correct it")
-        for name in ("min_decided", "max_decided", "min_requests", "max_days"):
+        for name in ("min_decided", "max_decided", "min_requests", "max_days", "log_days"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}, expected more than 0: correct it")
 

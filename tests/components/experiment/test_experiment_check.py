@@ -14,6 +14,7 @@ from belisha.components.experiment.judge import ExperimentVerdict
 from belisha.components.experiment.metrics import metrics_of
 from belisha.components.experiment.settings import ExperimentSettings
 from belisha.components.experiment.sources import Sources
+from belisha.components.release.policy import champions_before
 from belisha.components.shared.errors import ConflictError, InputError
 from belisha.components.shared.files import sha256_hex
 from belisha.components.shared.ledger import Action, LedgerState
@@ -67,6 +68,7 @@ def test_from_the_first_look_to_the_promotion(lab: Lab, gateway: FakeGateway) ->
     assert lab.state == LedgerState("v2")
     assert [record.draft.action for record in lab.records[2:]] == [Action.EXPERIMENT] * 4
     assert check(lab, gateway).judgement is None, "afterwards there is nothing to judge"
+    assert champions_before(lab.records) == ["v1"], "so a rollback goes back to it"
 
 
 def test_each_record_has_its_evidence(lab: Lab, gateway: FakeGateway) -> None:
@@ -195,6 +197,7 @@ def test_a_step_is_refused_when_its_ground_has_moved(lab: Lab, monkeypatch: pyte
     with pytest.raises(ConflictError, match="changed while it was judged"):
         check(lab)
     assert len(lab.records) == before + 1
+    assert not lab.store.exists(f"experiments/v1-v2-{before:08d}/last_check.json"), "who came too late leaves no memory"
 
 
 def test_an_old_record_is_refused(lab: Lab) -> None:

@@ -122,6 +122,14 @@ def test_latencies_of_the_window_alone(lab: Lab) -> None:
     assert (latencies["v2"].count, latencies["v2"].slower_than(0.15)) == (100, 100)
 
 
+def test_no_more_is_read_than_so_many_days(lab: Lab) -> None:
+    lab.log(100, 100)
+    lab.clock.forward(86_400)
+    lab.log(40, 40)
+    assert read(lab, log_days=0.5).challenger_answers == 40
+    assert read(lab).challenger_answers == 140
+
+
 def test_other_models_rows_are_left_out(lab: Lab) -> None:
     trial = trial_of(lab.records)
     assert trial is not None
