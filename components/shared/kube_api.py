@@ -209,6 +209,8 @@ def connect(*, context: str = "", kubeconfig: str = "") -> tuple[KubeApi, str]:
     from kubernetes import client, config
 
     settings = client.Configuration()
+    # The library looks at the variable when it is imported, once.
+    kubeconfig = kubeconfig or os.environ.get("KUBECONFIG", "")
     in_pod = Path("/var/run/secrets/kubernetes.io/serviceaccount")
     try:
         if not context and not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ and (in_pod / "token").exists():

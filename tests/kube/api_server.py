@@ -251,6 +251,8 @@ def _split(path: str) -> tuple[str, str, str]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body in one packet: in two, the second waits for the acknowledgement of the first.
+    wbufsize = 1 << 16
     kube: KubeServer
 
     def log_message(self, *_: Any) -> None:

@@ -1,7 +1,7 @@
 """The release controller against an API server and Seldon's operator, over real HTTP with the official client.
 
-The server and the operator are stand-ins that keep the rules seen in kube-apiserver's own machinery and in Seldon's operator 1.17.1;
-the answers in `recorded/` are theirs.
+The server and the operator are stand-ins that keep the rules which Kubernetes' own API machinery and Seldon's operator 1.17.1
+were seen to keep; the answers in `recorded/` are theirs.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def test_the_champion_of_before_comes_back_without_a_gap(server: KubeServer, wor
     assert world.history == [{"y-v2": 100}, {"y-v1": 100}]
 
 
-def test_applying_again_writes_nothing_and_records_nothing(server: KubeServer, world: SeldonWorld, storage: str) -> None:
+def test_applying_again_writes_nothing_and_records_nothing(
+    server: KubeServer, world: SeldonWorld, storage: str
+) -> None:
     on_trial(server, world, storage, 0.1)
     records, writes = len(actions(storage)), len(server.writes(SELDON))
     again = apply(server, storage)
@@ -112,7 +114,9 @@ def test_a_crashing_challenger_may_be_held_for_a_look(server: KubeServer, world:
     assert world.predictors() == [("y-v1", 100), ("y-v2", 0)] and world.weights() == {"y-v1": 100}
 
 
-def test_rollback_removes_a_challenger_that_crashes_under_load(server: KubeServer, world: SeldonWorld, storage: str) -> None:
+def test_rollback_removes_a_challenger_that_crashes_under_load(
+    server: KubeServer, world: SeldonWorld, storage: str
+) -> None:
     on_trial(server, world, storage, 0.3)
     world.broken.add("y-v2")
     world.settle()
@@ -207,7 +211,13 @@ def test_an_operator_that_sleeps_is_named(server: KubeServer, world: SeldonWorld
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [(429, "TooManyRequests"), (500, "InternalError"), (503, "ServiceUnavailable"), (504, "Timeout"), (409, "Conflict")],
+    [
+        (429, "TooManyRequests"),
+        (500, "InternalError"),
+        (503, "ServiceUnavailable"),
+        (504, "Timeout"),
+        (409, "Conflict"),
+    ],
 )
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
 def test_a_write_that_fails_is_made_good(
@@ -296,7 +306,13 @@ class MortalApi(KubeApi):
     [("v1", "v3", 0.4), ("v2", None, 0.0), ("v1", None, 0.0), ("v3", None, 0.0), ("v3", "v2", 0.1), ("v2", "v1", 0.5)],
 )
 def test_killed_at_every_request_it_comes_through(
-    server: KubeServer, world: SeldonWorld, storage: str, champion: str, challenger: str | None, ratio: float, after: bool
+    server: KubeServer,
+    world: SeldonWorld,
+    storage: str,
+    champion: str,
+    challenger: str | None,
+    ratio: float,
+    after: bool,
 ) -> None:
     on_trial(server, world, storage, 0.3)
     decide(storage, champion, challenger, ratio)
@@ -317,7 +333,9 @@ def test_killed_at_every_request_it_comes_through(
     assert actions(storage).count("apply") <= 2, "an outcome is recorded once"
 
 
-def test_two_controllers_and_two_releases_race_without_harm(server: KubeServer, world: SeldonWorld, storage: str) -> None:
+def test_two_controllers_and_two_releases_race_without_harm(
+    server: KubeServer, world: SeldonWorld, storage: str
+) -> None:
     on_trial(server, world, storage, 0.1)
     errors: list[BaseException] = []
 

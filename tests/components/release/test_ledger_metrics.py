@@ -78,6 +78,9 @@ def test_records_are_counted_and_the_newest_of_each_action_kept() -> None:
 
 
 DRIFT, PROMOTE, BACK = ((action, "v1", ALONE, {}) for action in (Action.DRIFT, Action.PROMOTE, Action.ROLLBACK))
+STEP = (Action.EXPERIMENT, "v2", TRIAL, {"event": "step"})
+JUDGED_BETTER = (Action.EXPERIMENT, "v2", LedgerState("v2"), {"event": "promote"})
+JUDGED_WORSE = (Action.EXPERIMENT, "v2", ALONE, {"event": "stop"})
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,8 @@ DRIFT, PROMOTE, BACK = ((action, "v1", ALONE, {}) for action in (Action.DRIFT, A
         ((DRIFT,), None, 1),
         ((DRIFT, DRIFT, PROMOTE), 2, None),
         ((DRIFT, BACK), None, 1),
+        ((DRIFT, STEP, JUDGED_BETTER), 2, None),
+        ((DRIFT, STEP, JUDGED_WORSE), None, 1),
         ((DRIFT, PROMOTE, PROMOTE, DRIFT), 1, 4),
     ],
 )
