@@ -86,9 +86,15 @@ def _drift_to_champion(records: Sequence[Record]) -> tuple[float | None, datetim
     for record in records:
         if record.draft.action is Action.DRIFT:
             since = since or record.at
-        elif record.draft.action is Action.PROMOTE and since is not None:
+        elif _promotes(record) and since is not None:
             seconds, since = (record.at - since).total_seconds(), None
     return seconds, since
+
+
+def _promotes(record: Record) -> bool:
+    """Whether it made its subject champion: by hand, at a release, or by the experiment's judge."""
+    action, subject = record.draft.action, record.draft.subject
+    return action is Action.PROMOTE or (action is Action.EXPERIMENT and record.state.champion == subject)
 
 
 class LedgerMetrics:
