@@ -10,10 +10,11 @@ so its part, which is a hash of the name, never does.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from belisha.components.shared.errors import AlreadyExistsError
+from belisha.components.shared.errors import AlreadyExistsError, DigestError, NotFoundError
 from belisha.components.shared.files import canonical_json
 from belisha.components.shared.picture_store import PictureReader
 from belisha.components.shared.progress import ProgressSink, tracked
@@ -32,7 +33,7 @@ LABELS_FILE = "labels.json"
 _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"), (b"BM", ".bmp"))
 
 
-def write_reviewed_dataset(store: ObjectStore, progress: ProgressSink) -> list[ReviewedPicture]:
+def write_reviewed_dataset(store: ObjectStore, progress: ProgressSink) -> tuple[list[ReviewedPicture], int]:
     """Bring the source up to date with all imports, whoever else imports meanwhile.
 
     Args:
@@ -40,10 +41,10 @@ def write_reviewed_dataset(store: ObjectStore, progress: ProgressSink) -> list[R
         progress: told while pictures are copied.
 
     Returns:
-        The pictures that it holds.
+        All reviewed pictures, and how many of them the source lacks because their bytes are gone or damaged.
 
     Raises:
-        NotFoundError, DigestError: a reviewed picture is gone or damaged.
+        ContractError: a record is damaged.
         StorageError: the store failed.
     """
     records = import_records(store)
@@ -51,10 +52,12 @@ def write_reviewed_dataset(store: ObjectStore, progress: ProgressSink) -> list[R
         values = records.read_all()
         reviewed = join_reviewed(read_batches(store), [parse_import(value) for value in values])
         names = _put_pictures(store, reviewed, progress)
-        store.write(f"{REVIEWED_DATASET_PREFIX}/{LABELS_FILE}", canonical_json(coco_of(reviewed, names)))
+        there = [one for one in reviewed if one.item.picture_id in names]
+        labels = coco_of(there, [names[one.item.picture_id] for one in there])
+        store.write(f"{REVIEWED_DATASET_PREFIX}/{LABELS_FILE}", canonical_json(labels))
         # An import that came meanwhile may have written before us: then what we wrote is old.
         if len(records.read_all()) == len(values):
-            return reviewed
+            return reviewed, len(reviewed) - len(there)
 
 
 def group_of(item: QueueItem) -> str:
@@ -99,21 +102,22 @@ def _image(number: int, one: ReviewedPicture, name: str) -> dict[str, Any]:
     }
 
 
-def _put_pictures(store: ObjectStore, reviewed: Sequence[ReviewedPicture], progress: ProgressSink) -> list[str]:
-    """Copy what is not there yet; returns the file names."""
+def _put_pictures(store: ObjectStore, reviewed: Sequence[ReviewedPicture], progress: ProgressSink) -> dict[str, str]:
+    """Copy what is not there yet; returns picture id to file name of all that is there then."""
     prefix = f"{REVIEWED_DATASET_PREFIX}/pictures"
-    there = {key.rsplit("/", 1)[1] for key in store.list(prefix)}
-    by_id = {name.partition(".")[0]: name for name in there}
-    missing = [one.item for one in reviewed if one.item.picture_id not in by_id]
+    names = {name.partition(".")[0]: name for key in store.list(prefix) if (name := key.rsplit("/", 1)[1])}
     reader = PictureReader()
-    for item in _told(missing, progress):
-        data = reader.read(item.picture_uri, item.picture_id)
-        by_id[item.picture_id] = item.picture_id + suffix_of(data)
+    for item in _told([one.item for one in reviewed if one.item.picture_id not in names], progress):
         try:
-            store.create(f"{prefix}/{by_id[item.picture_id]}", data)
-        except AlreadyExistsError:
-            continue  # another import has just put the same bytes there
-    return [by_id[one.item.picture_id] for one in reviewed]
+            data = reader.read(item.picture_uri, item.picture_id)
+        except (NotFoundError, DigestError):
+            continue  # what was kept for review has been cleared away: the labels alone teach nothing
+        name = item.picture_id + suffix_of(data)
+        # Another import may just have put the same bytes there.
+        with contextlib.suppress(AlreadyExistsError):
+            store.create(f"{prefix}/{name}", data)
+        names[item.picture_id] = name
+    return names
 
 
 def _told(items: Sequence[QueueItem], progress: ProgressSink) -> Iterable[QueueItem]:

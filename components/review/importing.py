@@ -140,7 +140,7 @@ def import_answers(
         return import_json(Import(0, clock(), digest_of(new), origin, tuple(new), truths_after(before, new)))
 
     written = records.append(decide)
-    reviewed = write_reviewed_dataset(store, progress)
+    reviewed, gone = write_reviewed_dataset(store, progress)
     imports = [parse_import(value) for value in records.read_all()]
     _record(Ledger(open_store(join_uri(storage_uri, REGISTRY_FOLDER)), clock=clock), imports)
     queue, warning = told_queue(store, settings.deployment_name)
@@ -149,7 +149,7 @@ def import_answers(
     return Imported(
         one.number if one else None, one.votes if one else (), one.truths if one else (), agreement_of(by_picture),
         tuple(live_quality(reviewed, batches)), tuple(reviewed), by_picture, queue.waiting,
-        _sentence(one, len(reviewed), queue.waiting), warning,
+        _sentence(one, len(reviewed), queue.waiting), _warning(gone, warning),
     )  # fmt: skip
 
 
@@ -229,6 +229,13 @@ def _untold(one: Import, records: list[Record], state: LedgerState) -> Draft | N
     }  # fmt: skip
     reason = f"{len(one.votes)} answers of {len(people)} people on {len(one.truths)} pictures came back"
     return Draft(Action.REVIEW, f"review import {one.number}", reason, state, one.digest, "", details)
+
+
+def _warning(gone: int, other: str) -> str:
+    lost = (
+        f"{gone} reviewed pictures are gone from the store or damaged, so the next data set lacks them" if gone else ""
+    )
+    return "; ".join(part for part in (lost, other) if part)
 
 
 def _sentence(one: Import | None, reviewed: int, waiting: int) -> str:

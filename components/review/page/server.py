@@ -190,7 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, handle: Any) -> None:
         try:
-            if refusal := self.server.gate.refusal(self.headers):
+            # A cluster's probes know the pod by its address alone, and learn nothing but that it lives.
+            if self.path != "/healthz" and (refusal := self.server.gate.refusal(self.headers)):
                 raise RefusedError(403, refusal)
             reply = handle()
         except RefusedError as error:
@@ -242,8 +243,9 @@ class _Handler(BaseHTTPRequestHandler):
         return value
 
     def _send(self, reply: Reply) -> None:
-        if reply.status >= 400 and self.command == "PUT":
-            self.close_connection = True  # the body may not have been read
+        has_body = "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
+        if has_body and (reply.status >= 400 or self.command != "PUT"):
+            self.close_connection = True  # the body may not have been read, and must not be taken for a request
         self.send_response(reply.status)
         common = {"Content-Type": reply.content_type, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
         for name, value in {**common, "Content-Length": str(len(reply.body)), **(reply.headers or {})}.items():

@@ -191,6 +191,16 @@ def test_an_import_killed_before_the_data_set_is_caught_up_with(world: World, tm
     assert labels.read_bytes() == whole
 
 
+def test_a_reviewed_picture_that_was_cleared_away_is_a_warning_and_stops_nothing(world: World, tmp_path: Path) -> None:
+    [gone, *_] = world.truth
+    (tmp_path / "storage" / "review" / "pictures" / gone[:2] / gone).unlink()
+    found = taken(world, answers(world, tmp_path, "ada"))
+    assert "1 reviewed pictures are gone" in found.warning
+    labels = json.loads((tmp_path / "storage" / "review" / "dataset" / "reviewed" / "labels.json").read_text())
+    assert len(labels["images"]) == 3
+    assert gone not in json.dumps(labels)
+
+
 def test_live_quality_is_weighted_and_of_the_uniform_draw_alone(tmp_path: Path) -> None:
     world = World(tmp_path / "storage")
     for seed in range(40):

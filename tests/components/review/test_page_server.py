@@ -126,6 +126,11 @@ def test_only_its_own_names_are_answered(server: ReviewServer, host: str, expect
     assert ask(server, "GET", path, headers={"Host": host.format(port=server.server_address[1])})[0] == expected
 
 
+def test_a_probe_needs_no_name(server: ReviewServer) -> None:
+    status, body, _ = ask(server, "GET", "/healthz", headers={"Host": "10.1.2.3:8070"})
+    assert (status, json.loads(body)) == (200, {"status": "serving"})
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -193,6 +198,16 @@ def test_a_body_too_large_or_of_unknown_length_is_not_read(server: ReviewServer)
             answer = raw.makefile("rb").read()
         assert answer.startswith(b"HTTP/1.1 413")
         assert b"Connection: close" in answer
+
+
+def test_a_body_that_nobody_reads_is_not_taken_for_a_request(server: ReviewServer) -> None:
+    smuggled = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=30) as raw:
+        raw.sendall(
+            f"GET /none HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(smuggled)}\r\n\r\n".encode() + smuggled
+        )
+        answer = raw.makefile("rb").read()
+    assert answer.count(b"HTTP/1.1") == 1
 
 
 def test_two_people_at_once_do_not_touch_each_other(server: ReviewServer) -> None:
