@@ -122,7 +122,8 @@ def judge_stratum(
     finding = functools.partial(StratumFinding, stratum)
     if len(reference) < settings.min_reference_pictures:
         sentence = (
-            f"{stratum.name}: the reference has {len(reference)} pictures of at least {settings.min_reference_pictures}"
+            f"{stratum.name}: the reference has {len(reference)} pictures of at least {settings.min_reference_pictures}; "
+            "freeze one with `belisha drift reference --from-log` once the champion has served so many"
         )
         return finding(DriftVerdict.INSUFFICIENT, sentence, len(reference), ())
     if not len(rows):

@@ -46,6 +46,8 @@ REQUEST_LOG_ARROW_SCHEMA = pa.schema(
     ],
     metadata={"schema": REQUEST_LOG_SCHEMA},
 )
+# Columns of few different values; a dictionary of the others, of numbers above all, would only be written besides them.
+_REPEATED = ["model_version", "role", "camera", "client", "picture_uri"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def encode_shard(rows: Sequence[PredictionRow]) -> bytes:
 def encode_table(table: pa.Table) -> bytes:
     """A table in the log's schema as the bytes of one Parquet file."""
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd", use_dictionary=_REPEATED)
     return buffer.getvalue()
 
 

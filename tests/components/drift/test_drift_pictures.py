@@ -20,6 +20,7 @@ from belisha.components.shared.images import ImageArray
 from belisha.components.shared.ledger import system_clock
 from belisha.components.shared.picture_store import PictureStore
 from belisha.components.shared.storage import join_uri, open_store
+from bench import drift_scale
 from bench.bench_drift import alerts_of, lower_bound, upper_bound
 from tests.components.drift.drift_log import log_table, write_log
 from tests.factories import encoded
@@ -118,3 +119,11 @@ def test_alerts_need_two_of_three_and_keep_a_cooldown() -> None:
     assert alerts_of([True] * 9) == 2
     assert upper_bound(0, 300) == pytest.approx(0.00994, abs=1e-4)
     assert lower_bound(300, 300) == pytest.approx(0.99006, abs=1e-4)
+
+
+def test_the_scale_benchmark_reads_the_whole_log_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift_scale, "ROWS", 27_000)
+    monkeypatch.setattr(drift_scale, "CAMERAS", ("north", "south"))
+    drift_scale._write(tmp_path)
+    assert drift_scale._measured(drift_scale._POLARS, tmp_path)["rows"] == 27_000
+    assert drift_scale._measured(drift_scale._CHECK, tmp_path)["rows"] == 2 * 900
