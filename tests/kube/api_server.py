@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import queue
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class KubeServer:
         looked: called before each list of Deployments: the world moves on while somebody looks.
         requests: all that came, in their order.
         before: called with a request before it is answered.
+        pages: answers at paths that are no objects, such as proxied services.
         watch_seconds: after which a watch is ended, as any server may at any time.
     """
 
@@ -90,6 +92,7 @@ class KubeServer:
     looked: Callable[[], None] = lambda: None
     requests: list[Request] = field(default_factory=list)
     before: Callable[[Request], None] = lambda _: None
+    pages: dict[str, Object] = field(default_factory=dict)
     watch_seconds: float = 0.02
 
     def __post_init__(self) -> None:
@@ -138,6 +141,11 @@ class KubeServer:
     def objects(self, collection_end: str) -> list[Object]:
         with self._lock:
             return [copy.deepcopy(one) for key, one in self._objects.items() if key.collection.endswith(collection_end)]
+
+    def collected(self, collection: str) -> list[Object]:
+        """Objects of a collection, or of a kind in all namespaces."""
+        with self._lock:
+            return [copy.deepcopy(one) for key, one in self._objects.items() if collection in _collections_of(key)]
 
     def writes(self, path: str = "") -> list[Request]:
         written = [one for one in self.requests if one.method in ("POST", "PUT") and "dryRun" not in one.query]
@@ -238,6 +246,11 @@ def _matches(body: Object, query: dict[str, str]) -> bool:
     return all(labels.get(key) == value for key, _, value in pairs) and name in ("", body["metadata"]["name"])
 
 
+def _collections_of(key: Key) -> tuple[str, str]:
+    """The collection that an object lives in, and that of all namespaces."""
+    return key.collection, re.sub(r"/namespaces/[^/]+/", "/", key.collection)
+
+
 def _split(path: str) -> tuple[str, str, str]:
     """Collection, name and subresource of a path."""
     parts = path.strip("/").split("/")
@@ -289,8 +302,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, method: str, path: str, query: dict[str, str], body: Object | None) -> Object | None:
         parts = path.strip("/").split("/")
-        if path == "/version":
-            return {"minor": "27", "gitVersion": "v1.27.3"}
+        if path in self.kube.pages:
+            return self.kube.pages[path]
         if parts[0] == "apis" and (len(parts) == 2 or parts[1] not in self.kube.groups):
             if parts[1] not in self.kube.groups:
                 raise RefusalError(404, "NotFound", "the server could not find the requested resource")
@@ -310,7 +323,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _list(self, collection: str, query: dict[str, str]) -> Object:
         if collection.endswith("/deployments"):
             self.kube.looked()
-        found = [one for one in self.kube.objects(collection) if _matches(one, query)]
+        found = [one for one in self.kube.collected(collection) if _matches(one, query)]
         start, size = int(query.get("continue", 0)), min(int(query.get("limit", 500)), PAGE)
         more = {"continue": str(start + size)} if start + size < len(found) else {}
         return {"kind": "List", "metadata": {"resourceVersion": "0", **more}, "items": found[start : start + size]}
