@@ -9,14 +9,14 @@ from datetime import timedelta
 import numpy as np
 from scipy.stats import beta, chi2
 
-from belisha.components.experiment.guards import Attempts, BucketedLatencies, ServiceLevels, guard_gates
+from belisha.components.experiment.guards import Attempts, ServiceLevels, guard_gates
 from belisha.components.experiment.judge import Evidence, judge
 from belisha.components.experiment.outcome import Tally
 from belisha.components.experiment.sample_ratio import Assignments, log_e_value
 from belisha.components.experiment.settings import ExperimentSettings
 from belisha.components.experiment.trial import PROMOTE, STOP
 from belisha.components.shared.verdict import Verdict
-from bench.experiment_simulation import BEGIN, Ended, simulate, trial_at, wins_by_choice
+from bench.experiment_simulation import BEGIN, Ended, bucketed, simulate, simulate_whole, trial_at, wins_by_choice
 from bench.table import BenchRow
 
 EXPERIMENTS = 1000
@@ -27,7 +27,16 @@ SETTINGS = ExperimentSettings()
 
 def run() -> list[BenchRow]:
     """All figures."""
-    return [*_equal(), *_better(), *_worse(), *_choice(), *_ratio_false_alarms(), *_ratio_power(), *_guards()]
+    return [
+        *_equal(),
+        *_better(),
+        *_worse(),
+        *_choice(),
+        *_ratio_false_alarms(),
+        *_ratio_power(),
+        *_guards(),
+        *_whole(),
+    ]
 
 
 def clopper_pearson_upper(hits: int, trials: int, confidence: float = 0.95) -> float:
@@ -204,18 +213,13 @@ def _errors_verdict(attempts: int, failed: int) -> Verdict:
 
 def _answers_until_slow(rng: np.random.Generator, factor: float, most: int, every: int = 20) -> float:
     """Answers until the guard breaks; latencies are log-normal, seen through a predictor's buckets as Prometheus has them."""
-    bounds = (0.01, 0.02, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.35, 0.5, 1.0, 2.5, np.inf)
-    champion = _bucketed(rng.lognormal(np.log(0.05), 0.3, 5000), bounds)
+    champion = bucketed(rng.lognormal(np.log(0.05), 0.3, 5000))
     challenger = rng.lognormal(np.log(0.05 * factor), 0.3, most)
     for count in range(every, most + 1, every):
-        levels = ServiceLevels((), _bucketed(challenger[:count], bounds), champion)
+        levels = ServiceLevels((), bucketed(challenger[:count]), champion)
         if guard_gates(levels, SETTINGS)[1].verdict is Verdict.FAIL:
             return float(count)
     return np.inf
-
-
-def _bucketed(seconds: np.ndarray[tuple[int], np.dtype[np.float64]], bounds: tuple[float, ...]) -> BucketedLatencies:
-    return BucketedLatencies(bounds, tuple(float((seconds <= bound).sum()) for bound in bounds))
 
 
 def _checks_until_out() -> int:
@@ -224,6 +228,28 @@ def _checks_until_out() -> int:
     evidence = Evidence(trial_at(0.5), Assignments(0.5, 5000, 5000), 5000, levels, Tally(300, 10))
     judgement = judge(evidence, SETTINGS, BEGIN + timedelta(hours=1))
     return 1 if judgement.state.challenger is None and judgement.state.champion == "v1" else 99
+
+
+def _whole(runs: int = 150) -> list[BenchRow]:
+    """Everything at once: how often noise in dice, failures and latencies takes a good challenger out, and a bad one stays."""
+    rng = np.random.default_rng(50)
+    better = [simulate_whole(rng, win_ratio=0.7, settings=SETTINGS, pictures=400) for _ in range(runs)]
+    lost = sum(one.event not in (PROMOTE, "") for one in better)
+    needed = float(np.median([one.decided if one.event == PROMOTE else np.inf for one in better]))
+    slow = [simulate_whole(rng, win_ratio=0.7, settings=SETTINGS, pictures=400, slowdown=2.0) for _ in range(runs // 3)]
+    failing = [
+        simulate_whole(rng, win_ratio=0.7, settings=SETTINGS, pictures=400, error_ratio=0.1) for _ in range(runs // 3)
+    ]
+    upper = clopper_pearson_upper(lost, runs)
+    bad = [*slow, *failing]
+    kept = sum(one.event != STOP for one in bad)
+    minutes = float(np.median([one.pictures for one in bad]))
+    detail = f"{lost} of {runs}, upper bound {upper:.3f}; promoted after a median of {needed:g} disagreements"
+    return [
+        _at_most("experiment: better challengers lost, everything drawn", lost / runs, 0.05, detail),
+        _at_most("experiment: twice as slow or 10 % failing, not taken out", kept / len(bad), 0.0,
+                 f"{kept} of {len(bad)}; out after a median of {minutes:g} minutes at 2 requests a minute on the challenger"),
+    ]  # fmt: skip
 
 
 def _at_most(name: str, value: float, bound: float, detail: str) -> BenchRow:

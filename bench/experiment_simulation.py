@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from belisha.components.experiment.guards import Attempts, MeasuredLatencies, ServiceLevels
+from belisha.components.experiment.guards import Attempts, BucketedLatencies, MeasuredLatencies, ServiceLevels
 from belisha.components.experiment.judge import Evidence, Judgement, judge
 from belisha.components.experiment.outcome import Tally
 from belisha.components.experiment.sample_ratio import Assignments
 from belisha.components.experiment.settings import ExperimentSettings
-from belisha.components.experiment.trial import PROMOTE, STOP, ShareStep, Trial
+from belisha.components.experiment.trial import PROMOTE, STEP, STOP, ShareStep, Trial
 
 BEGIN = datetime(2026, 5, 1, tzinfo=UTC)
 _QUIET_SECONDS = np.full(1000, 0.05, np.float32)
@@ -118,3 +118,69 @@ def wins_by_choice(rng: np.random.Generator, pictures: int, chosen_ratio: float 
         decided = (values > np.quantile(values, 1 - chosen_ratio)) & (right != other_right)
         found[name] = float((other_right & decided).sum() / decided.sum())
     return found
+
+
+BUCKETS_SECONDS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.35, 0.5, 1.0, 2.5, np.inf)
+
+
+@dataclass(slots=True)
+class _Share:
+    """What one share of the traffic has brought since it was set."""
+
+    at: datetime
+    ratio: float
+    counts: tuple[int, int] = (0, 0)
+    failed: int = 0
+    latencies: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
+
+    def serve(self, rng: np.random.Generator, requests: int, error_ratio: float, slowdown: float) -> None:
+        """Answer requests: dice, failures of the challenger, log-normal latencies around 50 ms."""
+        challenger = int(rng.binomial(requests, self.ratio))
+        failed = int(rng.binomial(challenger, error_ratio))
+        self.counts = (self.counts[0] + requests - challenger, self.counts[1] + challenger - failed)
+        self.failed += failed
+        for place, (number, factor) in enumerate(((requests - challenger, 1.0), (challenger - failed, slowdown))):
+            self.latencies[place].extend(rng.lognormal(np.log(0.05 * factor), 0.3, number))
+
+    def evidence(self, tally: Tally) -> Evidence:
+        """As a judge meets it who reads Prometheus and a log without failures."""
+        champion, challenger = self.counts
+        levels = ServiceLevels(
+            [Attempts(challenger + self.failed, self.failed, "at this share")],
+            bucketed(np.array(self.latencies[1])),
+            bucketed(np.array(self.latencies[0])),
+        )
+        trial = trial_at(self.ratio, self.at)
+        return Evidence(trial, Assignments(self.ratio, champion, challenger), challenger, levels, tally)
+
+
+def bucketed(seconds: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> BucketedLatencies:
+    """Latencies as a predictor's histogram has them."""
+    return BucketedLatencies(BUCKETS_SECONDS, tuple(float((seconds <= bound).sum()) for bound in BUCKETS_SECONDS))
+
+
+def simulate_whole(
+    rng: np.random.Generator,
+    *,
+    win_ratio: float,
+    settings: ExperimentSettings,
+    pictures: int,
+    requests_a_picture: int = 40,
+    error_ratio: float = 0.001,
+    slowdown: float = 1.0,
+) -> Ended:
+    """An experiment with everything drawn: dice, failures, latencies and reviews; a review and a check every minute."""
+    wins = losses = 0
+    now, share, largest = BEGIN, _Share(BEGIN, 0.0), 0.0
+    for number in range(1, pictures + 1):
+        now += timedelta(minutes=1)
+        share.serve(rng, requests_a_picture, error_ratio, slowdown)
+        won = rng.random() < win_ratio
+        wins, losses = wins + won, losses + (not won)
+        judgement = judge(share.evidence(Tally(wins, losses)), settings, now)
+        if judgement.event and judgement.event != STEP:
+            return Ended(judgement.event, wins + losses, number, largest)
+        if judgement.event == STEP:
+            share = _Share(now, judgement.state.challenger_traffic_ratio)
+            largest = share.ratio
+    return Ended("", wins + losses, pictures, largest)
