@@ -246,3 +246,22 @@ def test_the_weekly_verb_starts_one_run_and_status_shows_it(tmp_path: Path, stub
     assert settled["runs"][0]["stage"] == "succeeded"
     shown = belisha("retrain", "status", "--storage", str(tmp_path / "storage"))
     assert "succeeded" in shown.stdout and "0 running" in shown.stderr
+
+
+def test_waiting_ends_with_the_runs_end_and_its_exit_code(tmp_path: Path, ledger: Ledger) -> None:
+    """A local run whose data cannot be read fails by itself; who waits is told so."""
+    (tmp_path / "empty").mkdir()
+    words = [
+        "--storage",
+        str(tmp_path / "storage"),
+        "--data",
+        str(tmp_path / "empty"),
+        "--cause",
+        "new lamps",
+        "--wait",
+    ]
+    done = belisha("retrain", "start", *words)
+    assert done.returncode == 1, done.stderr
+    assert "was started" in done.stderr and "no label format is recognised" in done.stderr.splitlines()[-1]
+    again = belisha("retrain", "start", *words, "--json")
+    assert again.returncode == 1 and json.loads(again.stdout)["runs"][0]["stage"] == "failed"

@@ -67,7 +67,7 @@ TriggerKind = Annotated[str, typer.Option(help="local: a process on this machine
 Workdir = Annotated[Path | None, typer.Option(help="Where local runs are kept; by default beside the storage.")]
 Data = Annotated[list[str] | None, typer.Option(help="Labelled pictures to train on; may be given several times.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="A parameter of the pipeline as NAME=VALUE.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until the runs that were started have ended.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the cause's run has ended.")]
 _POLL_SECONDS = 2.0
 
 
@@ -225,23 +225,30 @@ def _finish(retraining: Retraining, outcomes: list[Outcome], cause_id: str, *, w
     if not json:
         print_outcomes(outcomes)
     if wait:
-        ended = _waited(retraining)
+        outcomes = [*outcomes, *_waited(retraining, cause_id)]
         if not json:
-            print_outcomes(ended)
-        outcomes = [*outcomes, *ended]
+            print_outcomes(outcomes[-1:])
     if json:
         print_json({"outcomes": outcomes_to_json(outcomes), **retraining.status().to_json()})
     raise typer.Exit(exit_code_of([outcome for outcome in outcomes if outcome.cause.cause_id == cause_id]))
 
 
-def _waited(retraining: Retraining) -> list[Outcome]:
-    """Wait until nothing runs any more; what ended meanwhile."""
-    ended: list[Outcome] = []
+def _waited(retraining: Retraining, cause_id: str) -> list[Outcome]:
+    """Wait until the cause's run has ended, whoever records that; how it ended, nothing when it has no run."""
+    from belisha.components.retrain.policy import Step
+    from belisha.components.retrain.retrainer import Outcome
+    from belisha.components.retrain.run_records import Stage
+
     while True:
-        ended += retraining.settle()
-        if not retraining.status().running:
-            return ended
+        retraining.settle()
+        run = next((one for one in retraining.status().runs if one.cause.cause_id == cause_id), None)
+        if run is None or not run.stage.is_running:
+            break
         time.sleep(_POLL_SECONDS)
+    if run is None:
+        return []
+    step = Step.NOTHING if run.stage is not Stage.FAILED else Step.GIVE_UP
+    return [Outcome(run.cause, step, run.sentence, run)]
 
 
 def _print(status: RetrainStatus, outcomes: list[Outcome], *, json: bool) -> None:
