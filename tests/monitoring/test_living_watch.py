@@ -5,17 +5,26 @@ The tests share one world with those of the page and run in this order, each lea
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 
+from belisha.components.drift.step import freeze_reference
 from belisha.components.shared.loop_metrics import Job
+from belisha.components.shared.progress import silent
+from belisha.components.shared.storage import open_store
+from tests.components.drift.drift_log import NOON, end_of, log_table, write_log
 from tests.monitoring.living import Living, until
 from tests.monitoring.panels import dashboard, fill, targets
-from tests.serving_world import png
+from tests.serving_world import make_world, png
 
 pytestmark = pytest.mark.xdist_group("monitoring")
 # No GPU here: tests/monitoring/test_dashboards.py tries these two on series as NVIDIA's exporter writes them.
@@ -48,18 +57,60 @@ def test_every_query_of_every_panel_returns_data_and_nothing_fires(live: Living)
     assert live.alerts() == set()
 
 
-def test_night_is_seen_and_confirmed_drift_is_told(live: Living) -> None:
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Street:
+    """A champion's reference, then a log that turns dark, and one that is as it was."""
+    root = tmp_path_factory.mktemp("street")
+    storage = str(make_world(root, models=1, pictures=1).storage)
+    store = open_store(storage)
+    known = log_table(1000, seed=1, begin=NOON - timedelta(hours=2))
+    write_log(store, known)
+    freeze_reference(storage, "", 1.0, silent, min_pictures=600, until=end_of(known))
+    night = log_table(300, seed=2, shift={"brightness": -4.0})
+    day = log_table(300, seed=3, begin=NOON + timedelta(hours=1))
+    for number, table in enumerate((night, day)):
+        write_log(store, table, writer=f"host-{number + 2}")
+    return Street(storage, end_of(night), end_of(day))
+
+
+@dataclass(frozen=True)
+class Street:
+    """A storage with a request log, and when its night and the day after it end."""
+
+    storage: str
+    night: datetime
+    day: datetime
+
+    def check(self, live: Living, until: datetime) -> str:
+        """The verdict of the real drift check, which pushes to the real Pushgateway."""
+        options = ["--window", "100", "--min-window", "50", "--min-reference", "600", "--job", "--json"]
+        command = [sys.executable, "-m", "belisha.cli.main", "drift", "check", "--storage", self.storage, *options]
+        environment = {**os.environ, "BELISHA_PUSHGATEWAY": live.stack.addresses.pushgateway}
+        done = subprocess.run(
+            [*command, "--until", f"{until:%Y-%m-%dT%H:%M:%S%z}"], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return str(json.loads(done.stdout)["verdict"])
+
+
+def test_night_is_seen_and_the_drift_that_a_check_confirms_is_told(live: Living, street: Street) -> None:
     brightness = 'sum(rate(belisha_picture_statistic_sum{statistic="brightness"}[4s])) / '
     brightness += 'sum(rate(belisha_picture_statistic_count{statistic="brightness"}[4s]))'
     by_day = live.value(brightness)
     live.clients.pictures = [png(np.full((96, 96, 3), 4, np.uint8))]
     until(lambda: live.value(brightness) < by_day / 4, lambda: (by_day, live.value(brightness)))
-    live.jobs.drift = True
+    live.jobs.stopped = {Job.DRIFT}
+    assert street.check(live, street.night) == "drift"
     fires_alone(live, "BelishaDriftConfirmed")
+    scores = {one["metric"]["feature"]: float(one["value"][1]) for one in live.query("belisha_drift_score")}
+    assert max(scores, key=lambda feature: scores[feature]) == "brightness"
+    assert scores["brightness"] > live.value("belisha_drift_bound")
     told = next(one for one in live.told() if one["labels"]["alertname"] == "BelishaDriftConfirmed")
     assert told["receiver"] == "ticket"
     assert told["annotations"]["runbook_url"] == f"{live.stack.addresses.page}/runbooks/BelishaDriftConfirmed"
-    live.clients.pictures, live.jobs.drift = list(live.world.pictures), False
+    live.clients.pictures = list(live.world.pictures)
+    assert street.check(live, street.day) == "no_drift"
+    live.jobs.stopped = set()
     heals(live)
 
 
