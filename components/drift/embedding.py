@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import pdist
 
 from belisha.components.shared.drift_features import FloatArray, IntArray
 
@@ -45,8 +46,7 @@ def fit_space(embeddings: FloatArray) -> EmbeddingSpace:
     _, vectors = np.linalg.eigh(centred.T @ centred)
     axes = vectors[:, ::-1][:, :COMPONENTS]
     sample = (centred @ axes)[:: max(1, len(centred) // _SAMPLE)]
-    distances = np.linalg.norm(sample[:, None] - sample[None], axis=2)
-    width = float(np.median(distances[np.triu_indices(len(sample), 1)])) if len(sample) > 1 else 0.0
+    width = float(np.median(pdist(sample))) if len(sample) > 1 else 0.0
     frequencies = np.random.default_rng(0).normal(size=(axes.shape[1], _FREQUENCIES))
     return EmbeddingSpace(centre, axes / (width or 1.0), frequencies)
 
