@@ -46,8 +46,8 @@ IMAGES = (
     Image("release"),
     Image("serve", shell=False),
     Image("route", shell=False),
-    Image("drift", shell=False),
-    Image("review", shell=False),
+    Image("drift"),
+    Image("review"),
     Image("experiment"),
 )
 
