@@ -57,7 +57,15 @@ function modelOf(picture) {
   return app.models.get(picture.picture_id);
 }
 
-const suggestionsOf = (picture) => picture.suggestions.map(({x, y, width, height, label, score, models}) => ({x, y, width, height, label, score, models, suggested: true}));
+// To an adjudicator, what people agree on is settled, and what they do not comes first.
+function suggestionsOf(picture) {
+  const boxes = picture.suggestions.map(({x, y, width, height, label, score, models}) => {
+    const disputed = app.adjudicate && models.includes("disputed");
+    const tag = disputed ? "disputed" : score.toFixed(2);
+    return {x, y, width, height, label, models, tag, disputed, suggested: disputed || !app.adjudicate};
+  });
+  return boxes.sort((one, other) => other.disputed - one.disputed);
+}
 
 async function open(index) {
   if (index < 0 || index >= app.pictures.length) return;
@@ -66,6 +74,7 @@ async function open(index) {
   const turn = ++app.turn;
   app.index = index;
   const picture = now(), model = modelOf(picture);
+  if (app.adjudicate && model.selected < 0) model.selected = model.boxes.findIndex((box) => box.disputed);
   stage.show(model, null);
   showAll();
   try {
@@ -190,7 +199,7 @@ function showBoxes() {
 
 function hintFor(boxes, suggested) {
   if (app.pictures.every(isDone)) return "All pictures are done. Thank you.";
-  if (suggested) return `${suggested} suggested: Enter accepts them all.`;
+  if (suggested) return app.adjudicate ? `${suggested} disputed: X takes one away, I ignores it, Enter accepts what is left.` : `${suggested} suggested: Enter accepts them all.`;
   return boxes ? "" : "Nobody here? Enter says so.";
 }
 
@@ -199,7 +208,7 @@ function boxEntry(model, box, place) {
   button.type = "button";
   button.setAttribute("aria-pressed", String(place === model.selected));
   const kind = box.label === "ignore" ? "ignore region" : "pedestrian";
-  button.append(make("i"), make("span", kind), make("small", box.suggested && box.score !== undefined ? box.score.toFixed(2) : `${Math.round(box.width)}×${Math.round(box.height)}`));
+  button.append(make("i"), make("span", kind), make("small", box.suggested && box.tag ? box.tag : `${Math.round(box.width)}×${Math.round(box.height)}`));
   if (box.models) button.title = `suggested by ${box.models.join(", ")}`;
   button.addEventListener("click", () => { model.selected = place; showBoxes(); stage.draw(); });
   item.append(button);

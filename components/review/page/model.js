@@ -1,4 +1,4 @@
-// The boxes of one picture and what was done to them, apart from any pixels. A box is {x, y, width, height, label, suggested, score}.
+// The boxes of one picture and what was done to them, apart from any pixels. A box is {x, y, width, height, label, suggested, tag}.
 
 const MIN_SIDE_PX = 2;
 const MAX_HISTORY = 200;

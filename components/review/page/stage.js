@@ -215,7 +215,7 @@ class Stage {
     pen.strokeRect(x, y, width, height);
     pen.setLineDash([]);
     // In a crowd of small boxes the scores would hide the people.
-    if (box.suggested && box.score !== undefined && (selected || width >= 30)) this.tag(box.score.toFixed(2), x, y, colour);
+    if (box.suggested && box.tag && (selected || box.disputed || width >= 30)) this.tag(box.tag, x, y, colour);
     if (selected) this.handles(x, y, width, height, colour);
   }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -35,15 +36,22 @@ def world(tmp_path: Path) -> World:
     return world
 
 
+@contextlib.contextmanager
+def serving(server: ReviewServer) -> Iterator[ReviewServer]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.fixture
 def server(world: World) -> Iterator[ReviewServer]:
-    found = ReviewServer(world.uri, PageSettings(port=0))
-    thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield found
-    found.shutdown()
-    thread.join()
-    found.server_close()
+    with serving(ReviewServer(world.uri, PageSettings(port=0))) as found:
+        yield found
 
 
 async def press(tab: Tab, key: str, modifiers: int = 0) -> None:
@@ -247,6 +255,29 @@ def test_another_window_of_the_same_person_is_noticed(world: World, server: Revi
     on_page(server, tmp_path / "profile", scenario)
 
 
+def test_an_adjudicator_comes_to_what_is_disputed(world: World, tmp_path: Path) -> None:
+    desk = ReviewServer(world.uri, PageSettings(port=0)).desk
+    for picture in desk.queue("ada")["pictures"]:
+        boxes = [{name: one[name] for name in ("x", "y", "width", "height", "label")} for one in picture["suggestions"]]
+        for name, drawn in (("ada", boxes), ("bob", boxes), ("cyd", [*boxes, {**boxes[0], "x": 1, "y": 1}])):
+            desk.save(name, picture["picture_id"], {"boxes": drawn, "done": True, "revision": 0})
+    assert import_answers(world.uri, ImportSettings(page=True), silent).to_json()["disputed_boxes"] == 3
+
+    async def scenario(tab: Tab) -> None:
+        assert await tab.run(f"{BOXES}.map((box) => box.suggested)") == [True, False, False]
+        assert await tab.run("modelOf(now()).current.tag") == "disputed"
+        for index in range(3):
+            await tab.until(f"app.index === {index} && stage.picture !== null")
+            await press(tab, "x")
+            await press(tab, "Enter")
+        await saved(tab)
+
+    with serving(ReviewServer(world.uri, PageSettings(port=0, adjudicate=True))) as server:
+        on_page(server, tmp_path / "profile", scenario, "/?annotator=judge")
+    found = import_answers(world.uri, ImportSettings(page=True), silent)
+    assert {(one.truth.method, one.truth.disputed, len(one.boxes)) for one in found.reviewed} == {("adjudicated", 0, 2)}
+
+
 def test_a_name_is_asked_for_and_everything_has_a_name(world: World, server: ReviewServer, tmp_path: Path) -> None:
     async def scenario(tab: Tab) -> None:
         assert await tab.run("document.getElementById('nameDialog').open")
@@ -274,9 +305,6 @@ def test_a_name_is_asked_for_and_everything_has_a_name(world: World, server: Rev
 
 def test_an_empty_queue_says_so(tmp_path: Path) -> None:
     (tmp_path / "storage").mkdir()
-    server = ReviewServer(str(tmp_path / "storage"), PageSettings(port=0))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
 
     async def scenario(tab: Tab) -> None:
         await tab.run("begin('ada'); document.getElementById('nameDialog').close(); 1")
@@ -284,9 +312,5 @@ def test_an_empty_queue_says_so(tmp_path: Path) -> None:
         await press(tab, "n")
         await press(tab, "Enter")
 
-    try:
+    with serving(ReviewServer(str(tmp_path / "storage"), PageSettings(port=0))) as server:
         on_page(server, tmp_path / "profile", scenario, "/")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
