@@ -30,7 +30,7 @@ def joined(settings: MonitoringSettings) -> list[Recording]:
     """Who is who: roles, shares asked for, which predictor serves which version, and whose figures hold."""
     serves = f"max_over_time(belisha_model_info[{settings.duration(_REMEMBERED)}]) > 0"
     return [
-        Recording("ab:role:info", f"max by ({_BY_ROLE}) (belisha_ledger_role_info)"),
+        Recording("ab:role:info", _role_info()),
         Recording("ab:traffic_wanted:ratio", with_role(f"max by ({BY_VERSION}) (belisha_ledger_traffic_ratio)")),
         # A predictor that has died is remembered for a while, so that its last errors find their version.
         Recording(
@@ -43,6 +43,15 @@ def joined(settings: MonitoringSettings) -> list[Recording]:
         ),
         Recording("ab:source:info", _source_info()),
     ]
+
+
+def _role_info() -> str:
+    """1 for each version's one role: should two exporters disagree for a moment, nothing that joins on it may break."""
+    champion, challenger = (f'belisha_ledger_role_info{{role="{role}"}} == 1' for role in ("champion", "challenger"))
+    return f"""
+        group by ({_BY_ROLE}) ({champion})
+        or (group by ({_BY_ROLE}) ({challenger}) unless on ({BY_VERSION}) group by ({BY_VERSION}) ({champion}))
+        """
 
 
 def _source_info() -> str:

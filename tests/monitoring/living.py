@@ -188,6 +188,10 @@ class Living:
         found = self.query(expr)
         return float(found[0]["value"][1]) if found else float("nan")
 
+    def rules(self) -> list[dict[str, Any]]:
+        """Groups of rules with their health."""
+        return get(f"{self.stack.addresses.prometheus}/api/v1/rules")["data"]["groups"]
+
     def alerts(self) -> set[str]:
         """Names of the alerts that Alertmanager passes on now."""
         found = get(

@@ -54,6 +54,8 @@ def test_every_query_of_every_panel_returns_data_and_nothing_fires(live: Living)
     assert set(figures) == {"champion", "challenger"}
     assert min(figures.values()) > 1
     assert live.value('ab:source:info{source="gateway", model_version="v1"}') == 1
+    rules = [rule for group in live.rules() for rule in group["rules"]]
+    assert {rule["health"] for rule in rules} == {"ok"}, [rule.get("lastError") for rule in rules]
     assert live.alerts() == set()
 
 

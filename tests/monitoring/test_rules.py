@@ -18,13 +18,16 @@ from tests.monitoring.promtool import (
     alert_test,
     counted,
     gateway,
+    growing,
     healthy,
     judge,
     on_one_machine,
     promtool,
+    series,
 )
 from tests.monitoring.rule_cases import (
     BUDGETS,
+    FAILS_MORE,
     FAST,
     LOOP,
     PRESENCE,
@@ -94,6 +97,59 @@ def test_the_gateway_of_one_machine_gives_the_same_alerts(tmp_path: Path) -> Non
         ),
     ]
     done = judge(tmp_path, tests)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def by_predictors(version: str, per_minute: float, failed_ratio: float = 0.0) -> Series:
+    """What a model counts itself inside a graph with a router, where the executor sees one predictor for all models."""
+    of = f'predictor_name="graph", model_version="{version}"'
+    stage = f'{of}, stage="total"'
+    return {
+        series("belisha_requests_total", f'{of}, outcome="ok", shadow="false"'): growing(
+            per_minute * (1 - failed_ratio)
+        ),
+        series("belisha_requests_total", f'{of}, outcome="error", shadow="false"'): growing(per_minute * failed_ratio),
+        series("belisha_requests_total", f'{of}, outcome="error", shadow="true"'): growing(per_minute),
+        series("belisha_router_routes_total", f'{of}, drawn="true"'): growing(per_minute),
+        **{
+            series("belisha_stage_seconds_bucket", f'{stage}, le="{edge}"'): growing(per_minute * ratio)
+            for edge, ratio in {"0.05": 0.5, "0.5": 1.0, "+Inf": 1.0}.items()
+        },
+        series("belisha_stage_seconds_count", stage): growing(per_minute),
+    }
+
+
+def in_one_graph(**models: Series) -> Series:
+    """Two models behind a router: the executor counts one predictor, the models count themselves."""
+    rest = {name: values for name, values in healthy().items() if not name.startswith("seldon")}
+    graph = {name.replace("p-v1", "graph").replace("p-v2", "graph"): values for name, values in rest.items()}
+    of_graph = {name.replace("p-v1", "graph"): values for name, values in counted("v1", 600).items()}
+    return {**graph, **of_graph, **models["v1"], **models["v2"]}
+
+
+def test_a_graph_with_a_router_is_judged_by_the_models_own_counters(tmp_path: Path) -> None:
+    well = in_one_graph(v1=by_predictors("v1", 480), v2=by_predictors("v2", 120))
+    fails = in_one_graph(v1=by_predictors("v1", 480), v2=by_predictors("v2", 120, failed_ratio=0.1))
+    shifted = in_one_graph(v1=by_predictors("v1", 420), v2=by_predictors("v2", 180))
+    tests = [
+        alert_test("healthy", well, "45m", []),
+        alert_test("the challenger fails", fails, "45m", [FAILS_MORE]),
+        alert_test("the split is off", shifted, "45m", [split_off("10%")]),
+    ]
+    done = judge(tmp_path, tests, budgets=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_promotion_raises_no_alarm(tmp_path: Path) -> None:
+    """Roles move, for a moment both hold, the old predictor goes, and the new champion's lines go on."""
+    ended = {name: f"{values.split('x')[0]}x30 stale" for name, values in healthy().items() if "v1" in name}
+    moved = {
+        series("belisha_ledger_role_info", 'model_version="v2", role="challenger"'): "1x30 stale",
+        series("belisha_ledger_role_info", 'model_version="v2", role="champion"'): "_x30 1x60",
+        series("belisha_ledger_traffic_ratio", 'model_version="v2"'): "0.2x30 1x60",
+    }
+    world = {**healthy(), **ended, **moved}
+    done = judge(tmp_path, [alert_test(at, world, at, []) for at in ("30m", "31m", "33m", "40m", "60m")], budgets=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
