@@ -92,6 +92,9 @@ def _vote(image: ElementTree.Element, items: Items, where: str, annotator: str, 
             f"{at} is {width_px:g} x {height_px:g} pixels there but {item.width_px} x {item.height_px} here: "
             "give the tool the pictures as they were exported"
         )
+    others = sorted({shape.tag for shape in image} - {"box", "tag"})
+    if others:
+        raise InputError(f"{at} holds {', '.join(others)[:80]}: draw boxes alone, for nothing else can be read")
     return vote_of(
         item, annotator, [_box(box, item, at) for box in image.iter("box")], None, at, adjudicator=adjudicator
     )

@@ -28,6 +28,8 @@ from belisha.components.shared.errors import InputError
 from belisha.components.shared.manifest import Box
 from belisha.components.shared.review_queue import ModelAnswer, QueueItem, Vote
 
+# Shapes that somebody drew and gave no label.
+_BARE_SHAPES = frozenset({"rectangle", "ellipse", "polygon", "keypoint", "brush", "vector"})
 FROM_NAME, TO_NAME = "boxes", "image"
 # What the project's labelling interface must be for the predictions to show.
 INTERFACE = f"""<View>
@@ -145,8 +147,13 @@ def _completed_by(value: object) -> object:
 
 
 def _box(region: dict[str, Any], item: QueueItem, at: str) -> Box | None:
-    """A rectangle; what is no rectangle (a choice, a comment) is None."""
-    if region.get("type") != "rectanglelabels":
+    """A rectangle; what is no region (a choice, a comment) is None."""
+    kind = region.get("type")
+    if kind != "rectanglelabels":
+        if isinstance(kind, str) and (kind.endswith("labels") or kind in _BARE_SHAPES):
+            raise InputError(
+                f"{at}: a region is of the type {kind[:40]!r}: draw boxes with a label, nothing else can be read"
+            )
         return None
     value = an_object(region.get("value"), f"{at}: value")
     if number_of(value.get("rotation", 0), at) % 360:

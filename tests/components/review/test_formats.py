@@ -179,6 +179,16 @@ def test_cancelled_and_unfinished_tasks_are_left_out() -> None:
     assert label_studio.votes_of([{"id": 1, "data": {"picture_id": vote.picture_id}}], items(), "f") == []
 
 
+def test_comments_and_choices_beside_the_boxes_do_no_harm() -> None:
+    vote = as_vote([(1, 1, 20, 40, False)])
+    document = label_studio_export(vote)
+    document[0]["annotations"][0]["result"] += [
+        {"type": "choices", "value": {"choices": ["hard"]}},
+        {"type": "relation"},
+    ]
+    assert_same(label_studio.votes_of(document, items(), "f"), vote)
+
+
 def test_several_people_of_one_export_stay_apart() -> None:
     document = label_studio_export(as_vote([(1, 1, 20, 40, False)]))
     document[0]["annotations"].append({"completed_by": {"id": 4, "email": "bob@x.org"}, "result": []})
@@ -209,6 +219,8 @@ def studio_with(value: dict[str, Any], **changes: Any) -> list[dict[str, Any]]:
         pytest.param(studio_with({"rectanglelabels": []}), "expected one of pedestrian or ignore", id="no label"),
         pytest.param(studio_with({}, completed_by="../../etc"), "cannot be an annotator", id="hostile name"),
         pytest.param(studio_with({}, completed_by=None), "cannot be an annotator", id="no name"),
+        pytest.param(label_studio_export(as_vote([]), result=[{"type": "polygonlabels"}]), "draw boxes", id="polygon"),
+        pytest.param(label_studio_export(as_vote([]), result=[{"type": "rectangle"}]), "draw boxes", id="no label at all"),
         pytest.param(label_studio_export(as_vote([]), result=[5]), "expected a JSON object", id="no region"),
     ],
 )  # fmt: skip
@@ -248,6 +260,7 @@ def zipped(*names: str) -> bytes:
         pytest.param(
             b"<annotations><version>1.1</version><track/></annotations>", "tracks of a video", id="video"
         ),
+        pytest.param(cvat_export(SMALL).replace(b"</image>", b"<polygon/></image>"), "draw boxes", id="polygon"),
         pytest.param(cvat_export(as_vote([]), width="320"), "320 x 480 pixels there", id="another size"),
         pytest.param(cvat_export(as_vote([]), name="../../x.jpg"), "names no picture", id="unknown"),
         pytest.param(cvat_export(as_vote([])).replace(b"ada", b""), "does not say who drew", id="nobody"),
