@@ -78,13 +78,15 @@ class Strata:
 
 
 def strata_of(reference: Reference, min_pictures: int) -> Strata:
-    """Strata with at least `min_pictures` of the reference each; a training's reference has no hours of the day."""
+    """Strata with at least `min_pictures` of the reference each; a training's cameras and hours are not those of production."""
     rows = reference.rows
+    if reference.source is Source.TRAINING:
+        return Strata({}, frozenset(), pooled=bool(len(rows)))
     names, counts = np.unique(rows.camera.astype(str), return_counts=True)
     # A camera that is called like the pool is put into it.
     alone = frozenset(names[counts >= min_pictures].tolist()) - {ANY}
     dark: dict[str, BoolArray] = {}
-    for camera in sorted(alone) if reference.source is Source.LOG else ():
+    for camera in sorted(alone):
         own = rows.take(np.flatnonzero(rows.camera == camera))
         dark_hours = dark_hours_of(own)
         at_night = int(dark_hours[hour_of(own)].sum())

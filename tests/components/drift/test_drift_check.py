@@ -16,13 +16,19 @@ from belisha.components.drift.drift_file import read_drift
 from belisha.components.drift.findings import DriftVerdict
 from belisha.components.drift.settings import DriftSettings, Mode
 from belisha.components.drift.step import CheckRequest, freeze_reference, run_check
+from belisha.components.release.release import release
 from belisha.components.shared.drift_alert import drift_alerts
+from belisha.components.shared.drift_features import features_of
+from belisha.components.shared.drift_reference import Reference, Source, encode_reference
 from belisha.components.shared.errors import ContractError, DigestError, InputError, NoDataError
+from belisha.components.shared.files import write_json
 from belisha.components.shared.ledger import Draft
+from belisha.components.shared.model_artifact import read_model_info, write_model_info
 from belisha.components.shared.progress import silent
 from belisha.components.shared.registry import open_registry
 from belisha.components.shared.storage import open_store
 from tests.components.drift.drift_log import NOON, end_of, log_table, write_log
+from tests.release_folders import write_folders
 from tests.serving_world import make_world
 
 SMALL = DriftSettings(window_pictures=100, min_window_pictures=50, min_reference_pictures=600)
@@ -221,6 +227,28 @@ def test_without_a_champion_or_a_reference_it_says_what_to_do(tmp_path: Path) ->
     make_world(tmp_path, models=1, pictures=1)
     with pytest.raises(InputError, match="belisha drift reference --from-log"):
         run_check(CheckRequest(str(tmp_path / "storage")), silent)
+
+
+def test_without_a_frozen_reference_that_of_the_training_counts_until_one_is_frozen(tmp_path: Path) -> None:
+    folders = write_folders(tmp_path / "made")
+    rows = features_of(log_table(700, seed=1, begin=NOON - timedelta(hours=2), cameras=("of the training",)))
+    path = folders.model / "reference/reference.parquet"
+    path.parent.mkdir()
+    path.write_bytes(encode_reference(Reference(Source.TRAINING, 0.0, rows)))
+    digest = write_model_info(folders.model, replace(read_model_info(folders.model), files={})).digest
+    for file in (folders.decision / "decision.json", folders.evaluation / "metrics.json"):
+        write_json(file, {**json.loads(file.read_text()), "model_digest": digest})
+    storage = str(tmp_path / "storage")
+    release(folders.model, folders.evaluation, folders.decision, storage, "run-1")
+
+    trained = check(storage, add_log(storage), record=False)
+    assert (trained.check.reference_source, trained.check.verdict) == ("training", DriftVerdict.NO_DRIFT)
+    assert trained.check.strata[0].stratum.name == "any/any"
+    dark = add_log(storage, seed=3, begin=NOON + timedelta(seconds=300), shift={"brightness": -4.0})
+    assert check(storage, dark, record=False).check.verdict is DriftVerdict.DRIFT
+    frozen = freeze_reference(storage, "", 1.0, silent, min_pictures=600, gap_seconds=0, until=end_of(dark))
+    again = check(storage, dark, record=False, reference_dir=None)
+    assert again.check.reference_digest == frozen.reference.digest != trained.check.reference_digest
 
 
 def test_too_short_a_log_freezes_nothing(storage: str) -> None:
