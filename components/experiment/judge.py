@@ -207,6 +207,10 @@ def _missing_time(evidence: Evidence, settings: ExperimentSettings, now: datetim
 
 def _missing_outcome(tally: Tally, settings: ExperimentSettings, step: Step) -> Iterator[str]:
     needed, found = _decided_needed(settings, step), e_value(tally.wins, tally.losses)
+    if tally.challenger_mistakes > tally.champion_mistakes:
+        # Winning is counted by the picture: many small wins must not outweigh a few disasters.
+        mistakes = f"{tally.challenger_mistakes} mistakes against {tally.champion_mistakes}"
+        yield f"however many pictures it wins, on all of them together it makes more mistakes than the champion: {mistakes}"
     if tally.decided < needed:
         yield f"{tally.decided} of {needed} disagreements are decided by reviewed pictures"
     if found < step.e_value:

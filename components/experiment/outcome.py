@@ -68,11 +68,15 @@ class Tally:
         wins: of the challenger.
         losses: of the challenger.
         ties: both made as many mistakes; they say nothing about who is better.
+        champion_mistakes: on all these pictures, ties included.
+        challenger_mistakes: on all of them.
     """
 
     wins: int = 0
     losses: int = 0
     ties: int = 0
+    champion_mistakes: int = 0
+    challenger_mistakes: int = 0
 
     @property
     def decided(self) -> int:
@@ -87,8 +91,15 @@ class Tally:
 
 def tally_of(judged: Iterable[Judged]) -> Tally:
     """Count the winners."""
-    counts = Counter(one.winner for one in judged)
-    return Tally(counts[Winner.CHALLENGER], counts[Winner.CHAMPION], counts[Winner.NEITHER])
+    pictures = list(judged)
+    counts = Counter(one.winner for one in pictures)
+    return Tally(
+        counts[Winner.CHALLENGER],
+        counts[Winner.CHAMPION],
+        counts[Winner.NEITHER],
+        sum(one.champion_mistakes for one in pictures),
+        sum(one.challenger_mistakes for one in pictures),
+    )
 
 
 def mistakes(found_xywh_px: FloatArray, truth: Sequence[Box]) -> int:

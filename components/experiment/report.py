@@ -9,7 +9,7 @@ from pathlib import Path
 
 from belisha.components.experiment.contract import TrailPoint, trail_of
 from belisha.components.experiment.judge import ExperimentVerdict, Judgement
-from belisha.components.experiment.outcome import Winner
+from belisha.components.experiment.outcome import Judged, Winner, tally_of
 from belisha.components.experiment.reviewed_evidence import Compared
 from belisha.components.experiment.settings import ExperimentSettings
 from belisha.components.experiment.sources import Gathered
@@ -182,7 +182,7 @@ def _cameras(gathered: Gathered) -> Section:
         )
         for camera in cameras
     ]
-    blocks = [table(("camera", "challenger won", "champion won", "ties"), rows)]
+    blocks = [table(("camera", "challenger won", "champion won", "ties"), rows), _by_pick(judged)]
     decided = [one.camera for one in judged if one.winner is not Winner.NEITHER]
     most = max((decided.count(camera) for camera in cameras), default=0)
     if decided and 2 * most > len(decided):
@@ -194,6 +194,17 @@ def _cameras(gathered: Gathered) -> Section:
         rows_out = [(reason, number) for reason, number in sorted(gathered.left_out.items())]
         blocks.append(table(("reviewed, but not counted", "pictures"), rows_out))
     return Section("Reviewed pictures", blocks, "One row a camera; the verdict is about these cameras.")
+
+
+def _by_pick(judged: Sequence[Judged]) -> Markup:
+    """How many mistakes each model made; those of the uniform draw alone say what it makes in live traffic."""
+    rows = []
+    for pick in sorted({one.pick for one in judged}):
+        own = tally_of(one for one in judged if one.pick == pick)
+        pictures = own.decided + own.ties
+        rows.append((pick, pictures, own.champion_mistakes / pictures, own.challenger_mistakes / pictures))
+    headers = ("chosen for", "pictures", "champion's mistakes a picture", "challenger's")
+    return table(headers, rows, "Uniform pictures alone stand for all traffic.")
 
 
 def _pictures(compared: Sequence[Compared]) -> Iterator[Section]:

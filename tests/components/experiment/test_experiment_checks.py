@@ -194,7 +194,9 @@ def test_ties_decide_nothing() -> None:
     tie = replace(judged("x", 0), champion_mistakes=2, challenger_mistakes=2)
     assert tie.winner is Winner.NEITHER
     found = tally_of([tie, judged("a", 0), judged("b", 0, wins=False), judged("c", 0)])
-    assert found == Tally(2, 1, 1) and found.win_ratio == pytest.approx(2 / 3)
+    assert found == Tally(2, 1, 1, champion_mistakes=4, challenger_mistakes=3) and found.win_ratio == pytest.approx(
+        2 / 3
+    )
     assert Tally(0, 0, 9).win_ratio is None
 
 

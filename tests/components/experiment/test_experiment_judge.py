@@ -84,6 +84,12 @@ def test_no_data_is_never_a_promotion(found: Evidence, words: str) -> None:
     assert any(words in sentence for sentence in judgement.missing), judgement.missing
 
 
+def test_many_small_wins_do_not_outweigh_a_few_disasters() -> None:
+    found = ask(evidence(0.5, Tally(40, 8, champion_mistakes=60, challenger_mistakes=75)))
+    assert found.event == "" and "75 mistakes against 60" in found.sentence
+    assert ask(evidence(0.5, Tally(40, 8, champion_mistakes=75, challenger_mistakes=60))).event == PROMOTE
+
+
 def test_a_share_must_stand_for_a_while() -> None:
     found = judge(evidence(0.05, Tally(30, 2)), SETTINGS, BEGIN + timedelta(seconds=60))
     assert found.missing == ("the share has stood for 60 of 600 s",)
