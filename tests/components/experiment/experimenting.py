@@ -62,13 +62,14 @@ class Clock:
 class Lab:
     """A storage on which an experiment of v2 against v1 begins now; v1 and v2 are names without models."""
 
-    root: Path
+    root: Path | str
     clock: Clock = field(default_factory=Clock)
     shards: int = 0
     batches: int = 0
 
     def __post_init__(self) -> None:
-        (self.root / "registry").mkdir(parents=True)
+        if isinstance(self.root, Path):
+            (self.root / "registry").mkdir(parents=True)
         self.write(Action.PROMOTE, "v1", LedgerState("v1"))
         self.write(Action.CHALLENGE, "v2", LedgerState("v1", "v2", 0.0))
 

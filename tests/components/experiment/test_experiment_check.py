@@ -17,7 +17,7 @@ from belisha.components.experiment.sources import Sources
 from belisha.components.release.policy import champions_before
 from belisha.components.shared.errors import ConflictError, InputError
 from belisha.components.shared.files import sha256_hex
-from belisha.components.shared.ledger import Action, LedgerState
+from belisha.components.shared.ledger import Action, Ledger, LedgerState
 from belisha.components.shared.review_queue import Pick
 from belisha.components.shared.review_samples import Reason
 from tests.components.experiment.experimenting import QUICK, Lab
@@ -37,7 +37,7 @@ def gateway() -> FakeGateway:
 def check(
     lab: Lab, gateway: FakeGateway | None = None, settings: ExperimentSettings = QUICK, **options: object
 ) -> Check:
-    out = lab.root.parent / "check"
+    out = Path(lab.uri).parent / "check"
     with running(gateway) as url:
         sources = Sources(lab.uri, gateway_url=url)
         return judge_experiment(sources, settings, out, clock=lab.clock, **options)  # type: ignore[arg-type]
@@ -165,7 +165,7 @@ def test_judges_that_race_make_one_step(lab: Lab, gateway: FakeGateway) -> None:
     def one(number: int) -> str:
         sources = Sources(lab.uri)
         try:
-            found = judge_experiment(sources, QUICK, lab.root.parent / f"check-{number}", clock=lab.clock)
+            found = judge_experiment(sources, QUICK, Path(lab.uri).parent / f"check-{number}", clock=lab.clock)
         except ConflictError:
             return "too late"
         return "stepped" if found.record else "waited"
@@ -198,6 +198,39 @@ def test_a_step_is_refused_when_its_ground_has_moved(lab: Lab, monkeypatch: pyte
         check(lab)
     assert len(lab.records) == before + 1
     assert not lab.store.exists(f"experiments/v1-v2-{before:08d}/last_check.json"), "who came too late leaves no memory"
+
+
+def test_a_judge_that_is_killed_before_its_record_has_done_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its evidence may lie there already; the next check takes the step, once."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            check(lab)
+    assert len(lab.records) == 2 and list(lab.store.list("experiments"))
+    assert (check(lab).record, len(lab.records)) == (3, 3)
+    assert lab.store.exists(lab.records[-1].draft.details["evidence"])
+
+
+def killed(*arguments: object, **options: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_same_on_an_object_store(s3_uri: str, tmp_path: Path) -> None:
+    lab = Lab(f"{s3_uri}/belisha")
+    sources = Sources(lab.uri)
+    assert judge_experiment(sources, QUICK, tmp_path / "out", clock=lab.clock).record == 3
+    lab.log(3800, 200)
+    lab.review(wins=3)
+    found = judge_experiment(sources, QUICK, tmp_path / "out", clock=lab.clock)
+    assert found.gathered is not None and found.gathered.evidence.tally.wins == 3
+    assert found.gathered.evidence.challenger_answers == 200
+    with concurrent.futures.ThreadPoolExecutor(3) as judges:
+        lab.write(Action.CHALLENGE, "v3", LedgerState("v1", "v3", 0.0))
+        folders = [tmp_path / f"race-{number}" for number in range(3)]
+        races = [judges.submit(judge_experiment, sources, QUICK, folder, clock=lab.clock) for folder in folders]
+        errors = [one.exception() for one in races]
+    assert all(error is None or isinstance(error, ConflictError) for error in errors)
+    assert sum(record.draft.details.get("event") == "step" for record in lab.records) == 2
 
 
 def test_an_old_record_is_refused(lab: Lab) -> None:
