@@ -47,6 +47,7 @@ class KfpConfig(_Strict):
     """Where Kubeflow Pipelines is, and what runs there."""
 
     endpoint: str = ""
+    ui: str = ""
     namespace: str = ""
     token_file: str = ""
     experiment: str = "belisha"

@@ -21,4 +21,4 @@ def client_of(config: KfpConfig) -> KfpClient:
             "e.g. http://ml-pipeline.kubeflow:8888"
         )
     token = token_file(Path(config.token_file)) if config.token_file else projected_token()
-    return KfpClient(KfpTransport(config.endpoint, token), config.namespace)
+    return KfpClient(KfpTransport(config.endpoint, token), config.namespace, config.ui)

@@ -48,7 +48,8 @@ class KfpTrigger:
     """A `Trigger` over the KFP API."""
 
     kind = "kfp"
-    # Far above what one find and one start can take with all their repeats, so that no live owner loses its claim.
+    # Half of it for finding; a start asks three things, each repeated for four minutes at most, before it creates the run: so
+    # that whoever is alive creates within its lease.
     lease_seconds = 1800.0
 
     def __init__(self, client: KfpClient, target: KfpTarget | None = None) -> None:
@@ -122,7 +123,7 @@ class KfpTrigger:
         status = _STATUS.get(run.state, RunStatus.RUNNING)
         why = f": {run.error[:300]}" if run.error else ""
         sentence = f"{run.name} ended {run.state.value}{why}" if status is not RunStatus.RUNNING else ""
-        return StartedRun(run.run_id, status, sentence, f"{self._client.endpoint}/#/runs/details/{run.run_id}")
+        return StartedRun(run.run_id, status, sentence, self._client.url_of(run.run_id))
 
 
 def _surely(call: Callable[[], Result]) -> Result:

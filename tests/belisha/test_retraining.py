@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,30 @@ def test_people_are_asked_once_with_a_batch_of_the_causes_name(tmp_path: Path, s
     (batch,) = read_batches(open_store(str(tmp_path / "storage")))
     assert batch.key == drifted.cause_id and len(batch.items) == 12
     assert {item.pick for item in batch.items} == {Pick.UNIFORM}
+
+
+def test_every_check_tells_prometheus(
+    tmp_path: Path, stub: KfpStub, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed: list[tuple[str, str]] = []
+
+    class Pushgateway(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            pushed.append((self.path, self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Pushgateway) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("BELISHA_PUSHGATEWAY", f"http://127.0.0.1:{server.server_port}")
+        retraining(tmp_path, stub).weekly(silent)
+        server.shutdown()
+    ((path, text),) = pushed
+    assert path == "/metrics/job/belisha-retrain/deployment_name/belisha"
+    assert "belisha_retrain_running 1.0" in text and 'start_timestamp_seconds{cause="weekly"} 1.79' in text
 
 
 def test_an_alert_of_another_deployment_is_left_alone(tmp_path: Path, stub: KfpStub, ledger: Ledger) -> None:

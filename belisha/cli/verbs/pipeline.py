@@ -273,7 +273,7 @@ def _after_start(client: KfpClient, run: Run, *, wait: bool, timeout: float, jso
     from belisha.components.shared.kfp_client import RunEndedBadlyError, wait_for_run
 
     if not json:
-        print_sentence(f"run {run.name} ({run.run_id}) is {run.state.value}: {_url(client, run)}")
+        print_sentence(f"run {run.name} ({run.run_id}) is {run.state.value}: {client.url_of(run.run_id)}")
     problem: RunEndedBadlyError | None = None
     if wait:
         try:
@@ -281,7 +281,7 @@ def _after_start(client: KfpClient, run: Run, *, wait: bool, timeout: float, jso
         except RunEndedBadlyError as error:
             problem, run = error, error.run
     if json:
-        print_json({**_run_json(run), "url": _url(client, run)})
+        print_json({**_run_json(run), "url": client.url_of(run.run_id)})
     if problem is not None:
         print_sentence(f"belisha: {problem}")
         raise typer.Exit(1 if run.state.is_terminal else problem.exit_code)
@@ -297,10 +297,6 @@ def _teller(*, json: bool) -> Any:
             print_sentence(f"run {run.name} is {run.state.value}")
 
     return tell
-
-
-def _url(client: KfpClient, run: Run) -> str:
-    return f"{client.endpoint}/#/runs/details/{run.run_id}"
 
 
 def _print_table(runs: list[Run]) -> None:

@@ -38,16 +38,22 @@ class KfpClient:
     Args:
         transport: where it is and who we are.
         namespace: of a multi-user installation; empty for a standalone one.
+        ui: address of the UI, for links; empty where the UI's address is the API's.
     """
 
-    def __init__(self, transport: KfpTransport, namespace: str = "") -> None:
+    def __init__(self, transport: KfpTransport, namespace: str = "", ui: str = "") -> None:
         self._http = transport
         self._namespace = namespace
+        self._ui = ui.rstrip("/") or transport.endpoint
 
     @property
     def endpoint(self) -> str:
         """Where the API is."""
         return self._http.endpoint
+
+    def url_of(self, run_id: str) -> str:
+        """Where people see a run."""
+        return f"{self._ui}/#/runs/details/{segment(run_id)}"
 
     # ---- server
 
