@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,13 +15,19 @@ from belisha.components.acquire.options import AcquireOptions
 from belisha.components.review.export import ExportSettings, Format, export
 from belisha.components.review.importing import ImportSettings, import_answers
 from belisha.components.review.page import PageSettings, ReviewServer
+from belisha.components.serve.request_log_writer import LogSettings, RequestLogWriter
+from belisha.components.serve.sampling import PictureSampler, SamplingSettings
+from belisha.components.shared.files import sha256_hex
 from belisha.components.shared.manifest import Picture, read_info, read_pictures
+from belisha.components.shared.picture_statistics import picture_statistics
 from belisha.components.shared.progress import silent
+from belisha.components.shared.request_log import PredictionRow
+from belisha.components.shared.review_queue import Pick
 from belisha.components.shared.splits import Part
-from belisha.components.shared.storage import join_uri
+from belisha.components.shared.storage import join_uri, open_store
 from belisha.components.split.options import parse_options
 from belisha.components.split.split import split_dataset
-from tests.components.review.queue_world import World, selected, small_world
+from tests.components.review.queue_world import NOON, World, selected, small_world
 from tests.factories import encoded, street
 
 OLD_GROUPS, PER_GROUP = 12, 3
@@ -124,8 +132,6 @@ def test_reviewed_pictures_enter_the_next_data_set_and_nothing_old_moves(tmp_pat
 
 
 def _id_of(data: bytes) -> str:
-    from belisha.components.shared.files import sha256_hex
-
     return sha256_hex(data)
 
 
@@ -166,3 +172,31 @@ def test_a_round_on_a_bucket(s3_uri: str, tmp_path: Path) -> None:
     pictures = read_pictures(tmp_path / "data")
     assert {picture.image_id for picture in pictures} == set(world.truth)
     assert {(picture.source, len(picture.boxes)) for picture in pictures} == {("reviewed", 2)}
+
+
+def test_what_serving_itself_keeps_is_handed_out(tmp_path: Path) -> None:
+    """Through the sampler and the log writer of the predictors, two models answering every request."""
+    uri = str(tmp_path / "storage")
+    sampler = PictureSampler(uri, SamplingSettings(uniform_ratio=0.5, paired_ratio=1.0, seconds_between=0.0))
+    log = RequestLogWriter(open_store(uri), LogSettings(shard_seconds=0.1))
+    for seed in range(12):
+        image_rgb, boxes = street(seed)
+        picture = encoded(image_rgb)
+        flat = tuple(float(value) for box in boxes for value in (box.x, box.y, box.width, box.height))
+        for shadow, scores in ((False, (0.95, 0.9)), (True, (0.95,))):
+            row = PredictionRow(
+                time=NOON + timedelta(minutes=seed), request_id=f"request-{seed}", model_version="v2" if shadow else "v1",
+                role="challenger" if shadow else "champion", camera="north", client="", shadow=shadow, drawn=False,
+                latency_seconds=0.01, picture_id=sha256_hex(picture), picture_uri="", width_px=320, height_px=240,
+                statistics=picture_statistics(image_rgb), scores=scores, boxes_xywh_px=flat[: 4 * len(scores)],
+            )  # fmt: skip
+            log.offer(replace(row, picture_uri=sampler.offer(row, picture)))
+    sampler.close()
+    log.close()
+    found = selected(World(uri))
+    assert found.batch is not None
+    assert len(found.batch.items) == found.candidates == 12
+    assert {item.pick for item in found.batch.items} == {Pick.UNIFORM, Pick.DISAGREEMENT}
+    assert {item.inclusion_probability for item in found.batch.items if item.pick is Pick.UNIFORM} == {0.5}
+    for item in found.batch.items:
+        assert [(answer.model_version, len(answer.scores)) for answer in item.answers] == [("v1", 2), ("v2", 1)]
