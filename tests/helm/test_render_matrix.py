@@ -120,6 +120,26 @@ def test_notes_name_the_licences(values: dict[str, Any]) -> None:
     assert "kubectl belisha doctor" in text
 
 
+@pytest.mark.parametrize(
+    ("values", "words", "present"),
+    [
+        ({"monitoring": {"podMonitor": {"enabled": True}}}, "WARNING: monitoring.podMonitor.labels is empty", True),
+        ({"monitoring": {"podMonitor": {"enabled": True, "labels": {"release": "x"}}}}, "WARNING", False),
+        ({}, "Monitoring is off", True),
+        ({}, "networkPolicy.enabled is false", True),
+        ({"networkPolicy": {"enabled": True}}, "networkPolicy.enabled is false", False),
+        ({}, "serving.replicas is 1", True),
+        ({"serving": {"replicas": 2}}, "serving.replicas is 1", False),
+        ({"serving": {"gpu": {"count": 1}}}, "needs a spare GPU", True),
+        ({"monitoring": {"prometheusUrl": "http://p:9090"}}, "has no guards", False),
+        ({}, "has no guards", True),
+        ({"release": {"mode": "manifest", "champion": {"version": "v7"}}}, "would only be written down", True),
+    ],
+)
+def test_notes_warn_of_what_is_risky(values: dict[str, Any], words: str, present: bool) -> None:
+    assert (words in notes(values)) is present
+
+
 def test_template_is_what_helm_renders() -> None:
     """The matrix looks at what the controller reads, not at a copy."""
     [text] = [

@@ -129,7 +129,15 @@ def test_names_that_one_side_makes_and_the_other_uses() -> None:
     claims = {it["metadata"]["name"] for it in objects(MANIFESTS / "kind") if it["kind"] == "PersistentVolumeClaim"}
     assert chart_values("kind")["storage"]["existingClaim"] in claims
     classes = {it["metadata"]["name"] for it in objects(MANIFESTS / "base") if it["kind"] == "PriorityClass"}
-    assert chart_values("gpu")["serving"]["priorityClassName"] in classes
+    for name in ("istio", "ambassador", "gpu"):
+        used = {
+            spec["priorityClassName"]
+            for it in documents(chart_values(name))
+            for _, spec in pod_specs(it)
+            if "priorityClassName" in spec
+        }
+        assert used, name
+        assert used <= classes, name
 
 
 def test_readme_names_every_folder_and_checks_that_exist() -> None:
