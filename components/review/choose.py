@@ -165,7 +165,7 @@ class _Choosing:
                 break
             if seen is None:
                 continue
-            if refusal := self._room.refusal(one.camera, one.captured_at, seen.hash64):
+            if refusal := self._room.refusal(one, seen.hash64):
                 self._refused[one.picture_id] = refusal
                 continue
             self._take(one, seen, pick, _score_of(one, pick), None)
@@ -181,7 +181,7 @@ class _Choosing:
         return [self._seen[one.picture_id] for one in pool]
 
     def _take(self, one: Candidate, seen: Look, pick: Pick, score: float, probability: float | None) -> None:
-        self._room.take(one.camera, one.captured_at, seen.hash64)
+        self._room.take(one, seen.hash64)
         self._items[one.picture_id] = QueueItem(
             one.picture_id, one.picture_uri, seen.width_px, seen.height_px, one.captured_at, one.camera, one.condition,
             pick, round(score, 6), probability, one.answers,

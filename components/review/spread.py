@@ -8,6 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from belisha.components.review.candidates import Candidate
+from belisha.components.review.scores import matched_pairs
 from belisha.components.shared.boxes import FloatArray
 from belisha.components.shared.near_duplicates import MAX_DISTANCE_BITS
 
@@ -37,6 +38,9 @@ def features_of(candidates: Sequence[Candidate]) -> FloatArray:
 class Room:
     """What the choices so far leave room for: half a minute a camera, and no near-duplicates.
 
+    A fixed camera's pictures all look alike to a perceptual hash, which sees the street and not the people. So two pictures
+    are near-duplicates when their hashes are close and the model found the same boxes in both, be it none.
+
     Args:
         seconds_between: least time between two pictures of one camera; pictures without a camera are free.
     """
@@ -44,21 +48,35 @@ class Room:
     def __init__(self, seconds_between: float) -> None:
         self._seconds = seconds_between
         self._times: dict[str, list[datetime]] = {}
-        self._hashes: list[int] = []
+        self._taken: list[tuple[int, FloatArray]] = []
 
-    def take(self, camera: str, captured_at: datetime, hash64: int) -> None:
+    def take(self, one: Candidate, hash64: int) -> None:
         """A picture was chosen."""
-        self._times.setdefault(camera, []).append(captured_at)
-        self._hashes.append(hash64)
+        self._times.setdefault(one.camera, []).append(one.captured_at)
+        self._taken.append((hash64, _boxes_of(one)))
 
-    def refusal(self, camera: str, captured_at: datetime, hash64: int) -> str:
+    def refusal(self, one: Candidate, hash64: int) -> str:
         """Why a picture may not be chosen any more, in a word; empty when it may."""
-        times = self._times.get(camera, []) if camera else []
-        if any(abs((captured_at - other).total_seconds()) < self._seconds for other in times):
+        times = self._times.get(one.camera, []) if one.camera else []
+        if any(abs((one.captured_at - other).total_seconds()) < self._seconds for other in times):
             return "camera_rate"
-        if any((hash64 ^ other).bit_count() <= MAX_DISTANCE_BITS for other in self._hashes):
+        boxes = _boxes_of(one)
+        if any(_close(hash64, other) and _same(boxes, others) for other, others in self._taken):
             return "near_duplicate"
         return ""
+
+
+def _boxes_of(one: Candidate) -> FloatArray:
+    return one.answers[0].boxes() if one.answers else np.zeros((0, 4))
+
+
+def _close(one: int, other: int) -> bool:
+    return (one ^ other).bit_count() <= MAX_DISTANCE_BITS
+
+
+def _same(one_xywh_px: FloatArray, other_xywh_px: FloatArray) -> bool:
+    """Whether every box of each has a partner in the other."""
+    return len(one_xywh_px) == len(other_xywh_px) == len(matched_pairs(one_xywh_px, other_xywh_px))
 
 
 def k_centre_order(features: FloatArray, first: int = 0) -> list[int]:

@@ -18,7 +18,7 @@ from belisha.components.review.spread import features_of, k_centre_order
 from belisha.components.shared.drift_alert import ANY, DriftedStratum
 from belisha.components.shared.errors import InputError
 from belisha.components.shared.hashing import unit_interval
-from belisha.components.shared.review_queue import Pick
+from belisha.components.shared.review_queue import ModelAnswer, Pick
 from tests.components.review.queue_world import NOON
 from tests.factories import fake_id
 
@@ -89,6 +89,23 @@ def test_near_duplicates_and_lost_pictures_are_passed_over_and_counted() -> None
     choice = chosen(found, look=look)
     assert len(choice.items) == 1
     assert choice.left_out == {"near_duplicate": 4, "unreadable": 1}
+
+
+def test_a_fixed_cameras_pictures_are_duplicates_only_where_the_same_people_stand() -> None:
+    """To a perceptual hash a fixed camera shows one picture all day."""
+
+    def seen(number: int, *boxes: tuple[float, float, float, float]) -> Candidate:
+        answer = ModelAnswer("v1", "champion", "r", shadow=False, boxes_xywh_px=boxes, scores=(0.5,) * len(boxes))
+        return candidate(number, answers=(answer,))
+
+    here, nearly, there = (10.0, 10.0, 40.0, 100.0), (12.0, 11.0, 40.0, 100.0), (200.0, 10.0, 40.0, 100.0)
+    found = [seen(0, here), seen(1, nearly), seen(2, there), seen(3, here, there), seen(4), seen(5)]
+    choice = chosen(found, look=lambda candidates: [Look(640, 480, 7)] * len(candidates))
+    taken = {item.picture_id for item in choice.items}
+    assert len(taken & {fake_id(0), fake_id(1)}) == 1
+    assert {fake_id(2), fake_id(3)} <= taken
+    assert len(taken & {fake_id(4), fake_id(5)}) == 1
+    assert choice.left_out == {"near_duplicate": 2}
 
 
 def test_what_was_handed_out_is_not_handed_out_again() -> None:
