@@ -62,6 +62,8 @@ type: MODEL
 parameters:
   - {name: model_dir, type: STRING, value: /models/model}
   - {name: model_version, type: STRING, value: {{ .version | quote }}}
+  # A role moves without a restart, so no pod can know its own: the ledger says who was champion when.
+  - {name: role, type: STRING, value: unknown}
   - {name: storage_uri, type: STRING, value: {{ .root.Values.storage.uri | quote }}}
   - {name: runtime, type: STRING, value: {{ $serving.runtime | quote }}}
   - {name: threads, type: INT, value: {{ $serving.threads | int64 | quote }}}
