@@ -213,8 +213,10 @@ def digest_of(votes: Sequence[Vote]) -> str:
 
 def _record(ledger: Ledger, imports: Sequence[Import]) -> None:
     """Tell the ledger of every import that it has not heard of."""
+    told = {record.draft.details.get("import") for record in ledger.records() if record.draft.action is Action.REVIEW}
     for one in imports:
-        ledger.append(functools.partial(_untold, one))
+        if one.number not in told:
+            ledger.append(functools.partial(_untold, one))
 
 
 def _untold(one: Import, records: list[Record], state: LedgerState) -> Draft | None:
