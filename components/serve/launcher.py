@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def adapt(microservice: Any, host: str) -> None:
-    """Put our servers in the place of the wrapper's.
+    """Put our servers and metrics in the place of the wrapper's.
 
     Args:
         microservice: the module `seldon_core.microservice`.
@@ -53,10 +53,12 @@ def adapt(microservice: Any, host: str) -> None:
     """
     from belisha.components.serve import grpc_server
     from belisha.components.serve.rest_server import MetricsApplication, RestApplication
+    from belisha.components.serve.wrapper_metrics import NoWrapperMetrics
 
     RestApplication.host = MetricsApplication.host = host
     microservice.UserModelApplication = RestApplication
     microservice.StandaloneApplication = MetricsApplication
+    microservice.SeldonMetrics = NoWrapperMetrics
     microservice.start_servers = start_servers
     microservice._make_grpc_server = partial(grpc_server.make, microservice, host, _MOST_GRPC_BYTES)
 
@@ -64,7 +66,7 @@ def adapt(microservice: Any, host: str) -> None:
 def end_forks_with_their_parents() -> None:
     """From now on the kernel sends SIGTERM to every forked process, and to those that it forks, when its parent dies.
 
-    Without it the wrapper's metrics server, its manager of counters and gRPC's workers outlive a parent that got SIGKILL, and
+    Without it the wrapper's metrics server and gRPC's workers outlive a parent that got SIGKILL, and
     hold its ports. Does nothing where there is no `prctl` (on anything but Linux).
     """
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
