@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,11 @@ class Check:
         trial: the experiment; None where there is no challenger.
         gathered: what is known; None with it.
         judgement: what follows; None with it.
-        record: number of the record that was written; None where nothing changed.
-        evidence_uri: folder of the evidence behind it; empty with it.
         settings: what was asked.
         at: when.
+        before: the check before; None where there was none.
+        record: number of the record that was written; None where nothing changed.
+        evidence_uri: folder of the evidence behind it; empty with it.
     """
 
     trial: Trial | None
@@ -48,6 +49,7 @@ class Check:
     judgement: Judgement | None
     settings: ExperimentSettings
     at: datetime
+    before: LastCheck | None = None
     record: int | None = None
     evidence_uri: str = ""
 
@@ -68,7 +70,8 @@ class Check:
         evidence, judged = self.gathered.evidence, [one.judged for one in self.gathered.compared]
         value = experiment_json(evidence, self.judgement, self.settings, judged, self.gathered.left_out, self.at)
         left = {key: value[key] for key in value if key not in ("schema", "pictures", "settings")}
-        more = {"waiting": self.gathered.waiting, "shadows": self.gathered.shadows}
+        last = {"at": self.before.at.isoformat(), "sentence": self.before.sentence} if self.before else None
+        more = {"waiting": self.gathered.waiting, "shadows": self.gathered.shadows, "last_check": last}
         return {**left, **more, "record": self.record, "evidence_uri": self.evidence_uri}
 
 
@@ -113,7 +116,7 @@ def judge_experiment(
     # Only now: a check that came too late must not keep the next one from seeing what it saw.
     _remember(sources, check)
     number = record.number if record is not None else None
-    return Check(check.trial, check.gathered, check.judgement, settings, check.at, number, uri)
+    return replace(check, record=number, evidence_uri=uri)
 
 
 def look(
@@ -138,7 +141,7 @@ def look(
     before = remembered(open_store(sources.storage_uri), trial)
     settings = settings or (before.settings if before else ExperimentSettings())
     gathered = gather(sources, registry, trial, settings, now, before)
-    return Check(trial, gathered, judge(gathered.evidence, settings, now), settings, now)
+    return Check(trial, gathered, judge(gathered.evidence, settings, now), settings, now, before)
 
 
 def write_check(folder: Path, check: Check) -> str:

@@ -60,6 +60,7 @@ def test_json_is_one_line(lab: Lab, run: Any) -> None:
     shown = json.loads(out)
     assert code == 0 and shown["share_ratio_before"] == 0.05 and shown["record"] is None
     assert shown["outcome"]["win_ratio"] is None and shown["missing"]
+    assert "goes from 0 % to 5 %" in shown["last_check"]["sentence"]
 
 
 def test_a_stop_is_a_negative_verdict(lab: Lab, run: Any) -> None:
@@ -110,7 +111,8 @@ def test_a_pushgateway_that_is_away_undoes_nothing(lab: Lab, run: Any, monkeypat
 
 
 def test_status_leaves_a_page_when_asked(lab: Lab, run: Any, tmp_path: Path) -> None:
-    code, _, _ = run("status", "--report", str(tmp_path / "page.html"))
+    code, _, err = run("status", "--report", str(tmp_path / "page.html"))
+    assert "nothing was done; a check now would decide" in err
     assert code == 0 and "Experiment: CONTINUE" in (tmp_path / "page.html").read_text()
     assert len(lab.records) == 2
 

@@ -137,6 +137,8 @@ def _status(
     check = look(_sources(given))
     if report is not None and check.gathered is not None and check.judgement is not None:
         write_experiment_report(report, check.gathered, check.judgement, check.settings, check.at)
+    if not json and check.judgement is not None and check.judgement.event:
+        print_sentence("nothing was done; a check now would decide:")
     _print(check, json=json)
 
 
@@ -189,6 +191,8 @@ def _print_table(check: Check) -> None:
     )
     table.add_row("decided", str(outcome["wins"] + outcome["losses"]), f"{value['waiting']} pictures wait for people")
     table.add_row("answers", str(value["challenger_answers"]), "of the challenger to drawn requests at this share")
+    if value["last_check"] is not None:
+        table.add_row("last check", value["last_check"]["at"][:19], Text(value["last_check"]["sentence"]))
     for gate in value["gates"]:
         table.add_row(gate["name"], gate["verdict"], Text(gate["sentence"]))
     for sentence in value["missing"]:
