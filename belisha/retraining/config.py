@@ -8,13 +8,14 @@ deployment_name: belisha
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from belisha.components.retrain.settings import OnAlert, RetrainSettings
+from belisha.components.retrain.settings import RetrainSettings
 from belisha.components.shared.errors import InputError
 
 
@@ -22,25 +23,6 @@ class _Strict(BaseModel):
     """A section in which a typing mistake is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-
-class PolicyConfig(_Strict):
-    """See `RetrainSettings`."""
-
-    on_alert: OnAlert = OnAlert.REVIEW
-    review_pictures: int = 75
-    min_reviewed_pictures: int = 50
-    max_f1_drop: float = 0.05
-    persistent_alerts: int = 2
-    budget_runs: int = 1
-    cooldown_hours: float = 12.0
-    replace_trial: bool = False
-    max_run_hours: float = 72.0
-    max_attempts: int = 5
-
-    def settings(self) -> RetrainSettings:
-        """As the policy takes it; raises InputError on a value that cannot be meant."""
-        return RetrainSettings(**self.model_dump())
 
 
 class KfpConfig(_Strict):
@@ -60,9 +42,19 @@ class RetrainConfig(_Strict):
     """The whole file."""
 
     deployment_name: str = "belisha"
-    policy: PolicyConfig = Field(default_factory=PolicyConfig)
+    policy: RetrainSettings = Field(default_factory=RetrainSettings)
     parameters: dict[str, Any] = Field(default_factory=dict)
     kfp: KfpConfig = Field(default_factory=KfpConfig)
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _no_unknown_setting(cls, value: Any) -> Any:
+        """Pydantic would ignore what a plain dataclass does not have."""
+        known = {field.name for field in dataclasses.fields(RetrainSettings)}
+        unknown = sorted(str(name) for name in set(value) - known) if isinstance(value, dict) else []
+        if unknown:
+            raise ValueError(f"{unknown[0]} is no setting of the policy; known are {', '.join(sorted(known))}")
+        return value
 
 
 def read_config(path: Path | None) -> RetrainConfig:

@@ -89,7 +89,7 @@ class Retraining:
 
     def status(self) -> RetrainStatus:
         """Where retraining stands, by the ledger alone."""
-        return status_of(self._ledger().records(), self.config.policy.settings(), self.clock())
+        return status_of(self._ledger().records(), self.config.policy, self.clock())
 
     def push_metrics(self) -> None:
         """Push the loop's metrics where a Pushgateway is set; raises StorageError."""
@@ -164,7 +164,7 @@ class Retraining:
         reviewed = join_reviewed(batches, read_imports(store))
         threshold, test_f1 = _tested(self.storage_uri, champion)
         evidence = review_evidence(reviewed, champion, threshold)
-        return judged(evidence, test_f1, self.config.policy.settings())
+        return judged(evidence, test_f1, self.config.policy)
 
     def _last_alert(self) -> DriftAlert | None:
         found = [alert for _, alert in drift_alerts(self._ledger().records(), self.config.deployment_name)]
@@ -175,7 +175,7 @@ class Retraining:
         return found[-1] if found else None
 
     def _retrainer(self) -> Retrainer:
-        settings = self.config.policy.settings()
+        settings = self.config.policy
         return Retrainer(self._ledger(), self.trigger, settings, clock=self.clock, evidence=self._evidence)
 
     def _ledger(self) -> Ledger:

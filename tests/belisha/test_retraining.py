@@ -182,7 +182,7 @@ def test_parameters_that_cannot_work_start_nothing(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("policy: {budget: 3}", "policy.budget"),
+        ("policy: {budget: 3}", "budget is no setting of the policy"),
         ("policy: {on_alert: panic}", "policy.on_alert"),
         ("polices: {}", "polices"),
         ("parameters: [1]", "parameters"),
@@ -199,7 +199,7 @@ def test_a_mistake_in_the_file_is_named(text: str, words: str, tmp_path: Path) -
 
 def test_the_files_policy_is_checked_by_the_policy_itself() -> None:
     with pytest.raises(InputError, match="review_pictures is 7"):
-        RetrainConfig.model_validate({"policy": {"review_pictures": 7}}).policy.settings()
+        RetrainConfig.model_validate({"policy": {"review_pictures": 7}})
 
 
 # ---- the verbs

@@ -214,7 +214,7 @@ def test_retraining_is_told_in_words_that_the_code_takes() -> None:
     config = one(documents(values), "ConfigMap", "crossing-retrain")
     told = RetrainConfig.model_validate(yaml.safe_load(config["data"]["retrain.yaml"]))
     assert told.deployment_name == "crossing"
-    assert told.policy.settings().max_f1_drop == 0.1
+    assert told.policy.max_f1_drop == 0.1
     assert told.parameters == {"train_epochs": 80}
     assert (told.kfp.namespace, told.kfp.service_account) == ("team-a", "runner")
     plain = one(documents({}), "ConfigMap", "belisha-retrain")

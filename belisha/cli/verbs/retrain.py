@@ -151,7 +151,7 @@ def _status(storage: Storage, config: Config = None, json: Json = False) -> None
     from belisha.retraining.config import read_config
 
     ledger = open_registry(storage, must_exist=True).ledger
-    status = status_of(ledger.records(), read_config(config).policy.settings(), _now())
+    status = status_of(ledger.records(), read_config(config).policy, _now())
     if json:
         print_json(status.to_json())
         return
