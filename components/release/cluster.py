@@ -90,12 +90,15 @@ class KubernetesCluster:
                 next(events, None)
 
     def _mesh(self) -> Mesh:
+        """What Seldon wrote for Istio, else for Ambassador: a cluster may know both kinds and use one."""
+        known = Mesh()
         if version := self._served_version(_ISTIO):
-            return mesh_of_virtual_service(self._api.get(self._path(_ISTIO, version, "virtualservices"), self.name))
-        if version := self._served_version(_AMBASSADOR):
+            known = mesh_of_virtual_service(self._api.get(self._path(_ISTIO, version, "virtualservices"), self.name))
+        if known.weights is None and (version := self._served_version(_AMBASSADOR)):
             mappings = self._api.list(self._path(_AMBASSADOR, version, "mappings"))
-            return mesh_of_mappings(mappings, self.name, self.namespace)
-        return Mesh()
+            found = mesh_of_mappings(mappings, self.name, self.namespace)
+            known = found if found.weights is not None or not known.kind else known
+        return known
 
     def _served_version(self, group: str) -> str:
         """Preferred version of an API group; empty when the cluster does not know it."""
