@@ -124,14 +124,14 @@ def _in_force_at(records: Sequence[Record], step: ShareStep) -> datetime | None:
     applied = [record for record in records if record.draft.action is Action.APPLY]
     if not applied:
         return step.at
-    done = (
-        record.at
-        for record in applied
-        if record.number > step.record
-        and record.draft.details.get("applies", 0) >= step.record
-        and record.draft.details.get("verdict") == Verdict.PASS
+    return next((record.at for record in applied if _puts_into_force(record, step)), None)
+
+
+def _puts_into_force(record: Record, step: ShareStep) -> bool:
+    applies, verdict = (record.draft.details.get(name) for name in ("applies", "verdict"))
+    return (
+        record.number > step.record and isinstance(applies, int) and applies >= step.record and verdict == Verdict.PASS
     )
-    return next(done, None)
 
 
 def _hold(steps: Sequence[ShareStep], events: Sequence[Record]) -> tuple[str, str]:

@@ -45,7 +45,9 @@ Log = Annotated[str, typer.Option("--log", help="Where the request log lies; by 
 Prometheus = Annotated[str, typer.Option(help="Address of Prometheus, for the guards in a cluster.")]
 Matchers = Annotated[str, typer.Option(help='More label matchers for every query, such as namespace="ml".')]
 Deployment = Annotated[str, typer.Option(help="Name of the SeldonDeployment, as its metrics have it.")]
-Gateway = Annotated[str, typer.Option(help="Address of `belisha serve`, for the guards on one machine.")]
+Gateway = Annotated[
+    str, typer.Option(help="Address of `belisha serve`, for the guards on one machine; Prometheus goes first.")
+]
 RunModels = Annotated[
     bool, typer.Option("--run-models/--no-run-models", help="Run a model on a reviewed picture that it did not answer.")
 ]

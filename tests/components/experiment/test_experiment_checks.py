@@ -25,6 +25,8 @@ from belisha.components.experiment.sample_ratio import (
     sample_ratio_gate,
 )
 from belisha.components.experiment.settings import ExperimentSettings, parse_steps
+from belisha.components.route.policy import Policy
+from belisha.components.route.routing import Caller, Route, Target, route
 from belisha.components.shared.errors import InputError
 from belisha.components.shared.manifest import Box
 from belisha.components.shared.verdict import Verdict
@@ -216,3 +218,22 @@ def test_settings_that_cannot_be_meant_are_refused(changes: dict[str, object]) -
 
 def test_steps_of_the_command_line() -> None:
     assert parse_steps("5:0,25:2,50:5,100:20") == ExperimentSettings().steps
+
+
+@pytest.mark.parametrize("share", [0.05, 0.25, 0.5])
+@pytest.mark.parametrize("sticky_by", ["request", "camera"])
+def test_the_routing_policys_own_dice_pass(share: float, sticky_by: str) -> None:
+    """Looked at after every hundred requests; a router that loses every fifth of the challenger's is found."""
+    policy = Policy.model_validate({"sticky_by": sticky_by, "experiment": "trial-7"})
+    targets = [Target("v1", "champion", 1 - share, 1), Target("v2", "challenger", share, 1)]
+    drawn = []
+    for number in range(8000):
+        decided = route(policy, targets, Caller(f"request-{number}", camera=f"camera-{number}"), BEGIN)
+        assert isinstance(decided, Route) and decided.drawn
+        drawn.append(decided.target.version == "v2")
+    hits = np.cumsum(drawn)
+    for count in range(100, 8001, 100):
+        fair = Assignments(share, count - int(hits[count - 1]), int(hits[count - 1]))
+        assert sample_ratio_gate(fair, 0.001).verdict is not Verdict.FAIL
+    lost = Assignments(share, 20 * (8000 - int(hits[-1])), 16 * int(hits[-1]))
+    assert sample_ratio_gate(lost, 0.001).verdict is Verdict.FAIL
