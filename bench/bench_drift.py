@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from scipy import stats
 
 from belisha.components.drift.freezing import chosen_gap
 from belisha.components.drift.judging import StratumJudge
-from belisha.components.drift.settings import DriftSettings
+from belisha.components.drift.settings import DriftSettings, Mode
 from belisha.components.shared.drift_features import FEATURE_NAMES, FeatureRows, thin_rows
 from belisha.components.shared.images import ImageArray, decode_rgb
-from bench import drift_scale
+from bench import drift_embedding, drift_scale
 from bench.table import BenchRow
 from tests.components.drift.drift_log import feature_rows, wandering
 from tests.picture_changes import CHANGES, SEVERITIES
@@ -28,7 +28,8 @@ from tests.street_rows import changed, mixed, rows_of, streets
 SETTINGS = DriftSettings()
 SEEDS = 6
 WINDOWS_A_SEED = 100
-STREET_WINDOWS = 60
+STREET_WINDOWS = 300
+STREET_WIDTH_PX = 320
 CHANGED_WINDOWS = 4
 SHARES = (0.1, 0.3, 1.0)
 _CROP_PX = 360
@@ -36,7 +37,7 @@ _CROP_PX = 360
 
 def run() -> list[BenchRow]:
     """All of it, some minutes."""
-    return [*_clean_numbers(), *_streets(), *_real_pictures(), *drift_scale.run()]
+    return [*_clean_numbers(), *_streets(), *_real_pictures(), *drift_embedding.run(), *drift_scale.run()]
 
 
 def alerts_of(flags: Sequence[bool], settings: DriftSettings = SETTINGS) -> int:
@@ -61,29 +62,52 @@ def lower_bound(found: int, of: int) -> float:
 
 def _clean_numbers() -> Iterator[BenchRow]:
     """Numbers in which nothing ever changes, pictures a second apart: thinned by the gap measured on the first of them."""
+    table = Table("nothing has changed", "mode", "flags a 100 windows", "alerts a 100 windows")
     for rho, kind in ((0.0, "independent"), (0.9, "video-like")):
-        flags, gap = [], 0.0
-        per_seed: list[list[bool]] = []
-        for seed in range(SEEDS):
-            rng = np.random.default_rng([seed, round(rho * 10)])
-            gap = chosen_gap(feature_rows(wandering(rng, 20_000, len(FEATURE_NAMES), rho)))
-            count = (SETTINGS.min_reference_pictures + WINDOWS_A_SEED * SETTINGS.window_pictures) * max(1, round(gap))
-            rows = thin_rows(feature_rows(wandering(rng, count, len(FEATURE_NAMES), rho)), gap)
-            per_seed.append(_flags(rows))
-        flags = [flag for one in per_seed for flag in one]
-        alerts, windows = sum(map(alerts_of, per_seed)), len(flags)
+        gap, lots = _clean_lots(rho, SEEDS, thin=True)
+        flags = [_flags(rows) for rows in lots]
+        _add_modes(table, f"{kind}, thinned to {gap:g} s", {Mode.CALIBRATED: flags, Mode.TEXTBOOK: _textbook(lots[:2])})
+        if rho:
+            raw = _clean_lots(rho, 2, thin=False)[1]
+            of_raw = {Mode.CALIBRATED: [_flags(rows) for rows in raw], Mode.TEXTBOOK: _textbook(raw)}
+            _add_modes(table, f"{kind}, as it is", of_raw)
+        alerts, windows, flagged = sum(map(alerts_of, flags)), sum(map(len, flags)), sum(map(sum, flags))
         detail = (
-            f"rho {rho:g}, thinned to {gap:g} s: {alerts} alerts and {sum(flags)} flags in {windows} held-out windows of 300; "
+            f"rho {rho:g}, thinned to {gap:g} s: {alerts} alerts and {flagged} flags in {windows} held-out windows of 300; "
             f"upper 95 % bound {100 * upper_bound(alerts, windows):.2f}"
         )
         yield BenchRow(
             f"drift: alerts a 100 clean windows, {kind}", 100 * alerts / windows, 1.0, at_least=False, detail=detail
         )
+    Console(width=120).print(table)
 
 
-def _flags(rows: FeatureRows) -> list[bool]:
+def _clean_lots(rho: float, seeds: int, *, thin: bool) -> tuple[float, list[FeatureRows]]:
+    """A reference and a hundred windows a seed, and the gap of the last."""
+    lots, gap = [], 0.0
+    for seed in range(seeds):
+        rng = np.random.default_rng([seed, round(rho * 10)])
+        gap = chosen_gap(feature_rows(wandering(rng, 20_000, len(FEATURE_NAMES), rho))) if thin else 0.0
+        count = (SETTINGS.min_reference_pictures + WINDOWS_A_SEED * SETTINGS.window_pictures) * max(1, round(gap))
+        lots.append(thin_rows(feature_rows(wandering(rng, count, len(FEATURE_NAMES), rho)), gap))
+    return gap, lots
+
+
+def _textbook(lots: Sequence[FeatureRows]) -> list[list[bool]]:
+    return [_flags(rows, replace(SETTINGS, mode=Mode.TEXTBOOK)) for rows in lots]
+
+
+def _add_modes(table: Table, name: str, by_mode: Mapping[Mode, list[list[bool]]]) -> None:
+    for mode, flags in by_mode.items():
+        windows = sum(map(len, flags))
+        shares = (100 * sum(map(count, flags)) / windows for count in (sum, alerts_of))
+        table.add_row(name, mode.value, *(f"{share:.1f}" for share in shares))
+
+
+def _flags(rows: FeatureRows, settings: DriftSettings = SETTINGS) -> list[bool]:
+    """Of the windows after the reference, one after another."""
     reference, held_out = SETTINGS.min_reference_pictures, SETTINGS.window_pictures
-    judge = _judge(rows.take(slice(0, reference)))
+    judge = _judge(rows.take(slice(0, reference)), settings)
     return [
         judge.window(rows.take(slice(begin, begin + held_out))).flagged
         for begin in range(reference, len(rows) - held_out + 1, held_out)
@@ -97,15 +121,14 @@ def _judge(reference: FeatureRows, settings: DriftSettings = SETTINGS) -> Stratu
 def _streets() -> Iterator[BenchRow]:
     """Drawn streets of eight cameras, by their picture statistics alone."""
     reference, size = SETTINGS.min_reference_pictures, SETTINGS.window_pictures
-    rows = rows_of(streets(reference + STREET_WINDOWS * size))
-    flags = _flags(rows)
+    flags = _flags(rows_of(streets(reference + STREET_WINDOWS * size, width_px=STREET_WIDTH_PX)))
     detail = f"{alerts_of(flags)} alerts and {sum(flags)} flags in {len(flags)} windows of 300; upper 95 % bound "
     detail += f"{100 * upper_bound(alerts_of(flags), len(flags)):.1f}"
     value = 100 * alerts_of(flags) / len(flags)
     yield BenchRow("drift: alerts a 100 clean windows, drawn streets", value, 1.0, at_least=False, detail=detail)
-    judge = _judge(rows.take(slice(0, reference)))
+    judge = _judge(rows_of(streets(reference)))
     pictures = list(streets(CHANGED_WINDOWS * size, first=reference))
-    clean = rows.take(slice(reference, reference + len(pictures)))
+    clean = rows_of(pictures)
     table = Table("share of flagged windows", "affected", *(f"severity {severity}" for severity in SEVERITIES))
     for change in CHANGES:
         affected = [rows_of(changed(pictures, change, severity)) for severity in SEVERITIES]
