@@ -16,9 +16,9 @@ from belisha.components.retrain.review_evidence import judged, review_evidence
 from belisha.components.retrain.run_records import Stage
 from belisha.components.retrain.trigger import Trigger
 from belisha.components.shared.drift_alert import DriftAlert, drift_alerts
-from belisha.components.shared.errors import BelishaError, InputError
+from belisha.components.shared.errors import BelishaError, InputError, StorageError
 from belisha.components.shared.ledger import Clock, Ledger, system_clock
-from belisha.components.shared.progress import ProgressSink
+from belisha.components.shared.progress import ProgressEvent, ProgressSink
 from belisha.components.shared.registry import REGISTRY_FOLDER, open_registry
 from belisha.components.shared.review_queue import (
     REVIEWED_DATASET_PREFIX,
@@ -73,10 +73,10 @@ class Retraining:
         """Deal with one cause, and before it with everything that waits; raises as `act_on_alert`."""
         return self._deal_with([cause], progress, by_hand=by_hand)
 
-    def settle(self) -> list[Outcome]:
+    def settle(self, progress: ProgressSink) -> list[Outcome]:
         """Record how submitted runs ended, and push the metrics; raises BelishaError when the trigger cannot tell."""
         outcomes = self._retrainer().settle()
-        self.push_metrics()
+        self._push_metrics(progress)
         return outcomes
 
     def cause_of(self, text: str) -> Cause | None:
@@ -91,9 +91,12 @@ class Retraining:
         """Where retraining stands, by the ledger alone."""
         return status_of(self._ledger().records(), self.config.policy, self.clock())
 
-    def push_metrics(self) -> None:
-        """Push the loop's metrics where a Pushgateway is set; raises StorageError."""
-        metrics_of(self.status(), self.config.deployment_name).push_if_configured()
+    def _push_metrics(self, progress: ProgressSink) -> None:
+        """Push the loop's metrics where a Pushgateway is set; one that is away hides nothing of what was done."""
+        try:
+            metrics_of(self.status(), self.config.deployment_name).push_if_configured()
+        except StorageError as error:
+            progress(ProgressEvent("metrics", 0, None, "pushed", f"warning: {error}"))
 
     def parameters(self) -> dict[str, Any]:
         """Of a run that would start now: reviewed pictures first, for the first labels of a picture count.
@@ -126,7 +129,7 @@ class Retraining:
         waiting = [outcome for outcome in retrainer.take_up(parameters) if outcome.cause.cause_id not in named]
         for outcome in (*acted, *waiting):
             self._ask_people(outcome, progress)
-        self.push_metrics()
+        self._push_metrics(progress)
         return [*ended, *waiting, *acted]
 
     def _ask_people(self, outcome: Outcome, progress: ProgressSink) -> None:

@@ -14,7 +14,10 @@ from belisha.cli.verbs import drift as verb
 from belisha.components.shared.errors import InputError, StorageError
 from belisha.components.shared.registry import open_registry
 from belisha.components.shared.storage import open_store
+from belisha.retraining.config import KfpConfig
+from belisha.retraining.kfp_access import client_of
 from tests.components.drift.drift_log import NOON, log_table, write_log
+from tests.kfp_stub import KfpStub, serving
 from tests.serving_world import make_world
 
 SMALL = ("--window", "100", "--min-window", "50", "--min-reference", "600")
@@ -103,6 +106,23 @@ def test_acting_on_an_alert_asks_people_first(storage: str, tmp_path: Path) -> N
     assert [one["cause"] for one in found["retraining"]] == [found["alert"]["cause_id"]]
     actions = [record.draft.action.value for record in open_registry(storage).ledger.records()]
     assert actions[-2] == "drift"
+
+
+def test_a_confirmed_alert_starts_one_run_at_kfp(storage: str, tmp_path: Path) -> None:
+    config = tmp_path / "retrain.yaml"
+    policy = "policy: {on_alert: retrain}\nparameters: {data_sources: ['s3://b/train.zip']}\n"
+    with serving(KfpStub()) as stub:
+        config.write_text(f"{policy}kfp: {{endpoint: '{stub.url}'}}\n")
+        client_of(KfpConfig(endpoint=stub.url)).upload_version("belisha-training", b"pipelineInfo: {name: p}\n")
+        found = [
+            check(storage, {"brightness": -1.5}, "--act", "kfp", "--config", str(config), "--json") for _ in range(2)
+        ]
+        (run,) = stub.runs.values()
+        assert stub.complaints == []
+    first, again = (json.loads(done.stdout) for done in found)
+    assert run["display_name"] == f"retrain-{first['alert']['cause_id']}"
+    assert [one["step"] for one in first["retraining"]] == ["start"]
+    assert [one["step"] for one in again["retraining"]] == ["wait"]
 
 
 def test_an_error_is_told_to_prometheus_and_a_dead_gateway_hides_nothing(

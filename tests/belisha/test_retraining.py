@@ -136,6 +136,16 @@ def test_every_check_tells_prometheus(
     assert "belisha_retrain_running 1.0" in text and 'start_timestamp_seconds{cause="weekly"} 1.79' in text
 
 
+def test_a_pushgateway_that_is_away_hides_nothing(
+    tmp_path: Path, stub: KfpStub, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BELISHA_PUSHGATEWAY", "http://127.0.0.1:9")
+    notes: list[str] = []
+    (outcome,) = retraining(tmp_path, stub).weekly(lambda event: notes.append(event.note))
+    assert outcome.step is Step.START
+    assert any("did not take the metrics" in note for note in notes)
+
+
 def test_an_alert_of_another_deployment_is_left_alone(tmp_path: Path, stub: KfpStub, ledger: Ledger) -> None:
     record_alert(ledger, replace(alert(), deployment_name="shop"))
     whole = retraining(tmp_path, stub, **EAGER)

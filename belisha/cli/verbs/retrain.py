@@ -140,7 +140,8 @@ def _settle(
 ) -> None:
     """Ask how the runs ended that were started, record it in the ledger, and push the metrics."""
     retraining = _retraining(dict(locals()))
-    outcomes = retraining.settle()
+    with progress_sink() as progress:
+        outcomes = retraining.settle(progress)
     _print(retraining.status(), outcomes, json=json)
 
 
@@ -240,7 +241,8 @@ def _waited(retraining: Retraining, cause_id: str) -> list[Outcome]:
     from belisha.components.retrain.run_records import Stage
 
     while True:
-        retraining.settle()
+        with progress_sink() as progress:
+            retraining.settle(progress)
         run = next((one for one in retraining.status().runs if one.cause.cause_id == cause_id), None)
         if run is None or not run.stage.is_running:
             break
