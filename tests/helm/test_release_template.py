@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from belisha.cli.main import _register_verbs as register_verbs
 from belisha.cli.main import app
 from belisha.components.release.release_template import Mode, parse_release_template
 from belisha.components.release.seldon_deployment import placements, seldon_deployment
-from belisha.components.route.router import TrafficRouter
+from belisha.components.route.router import RouteDeniedError, TrafficRouter
+from belisha.components.route.routing import Caller
 from belisha.components.serve.launcher import _NUMBERS, _TEXTS
 from belisha.components.shared.ledger import LedgerState
 from belisha.retraining.config import KfpConfig, RetrainConfig
+from tests.helm import seldon_rules
 from tests.helm.rendering import Object, documents, kinds, merged, one, pod_specs, release_template_text
 
 CASES: dict[str, tuple[dict[str, Any], LedgerState]] = {
@@ -67,6 +73,21 @@ def test_both_ways_give_one_object(values: dict[str, Any], state: LedgerState) -
         if key.endswith(("champion", "challenger"))
     }
     assert by_helm["metadata"]["annotations"] == roles
+
+
+@settings(max_examples=40)
+@given(percent=st.integers(0, 100), shadow=st.integers(0, 100), versions=st.permutations([1, 9, 10, 100_000]))
+def test_both_ways_give_one_object_whatever_the_shares(percent: int, shadow: int, versions: list[int]) -> None:
+    champion, challenger = (f"v{number}" for number in versions[:2])
+    release = {
+        "champion": {"version": champion},
+        "challenger": {"version": challenger, "traffic": percent},
+        "shadowPercent": shadow,
+    }
+    by_helm = one(documents({"release": {**release, "mode": "manifest"}}), "SeldonDeployment")
+    by_ledger = from_ledger({"release": {"shadowPercent": shadow}}, LedgerState(champion, challenger, percent / 100))
+    assert by_ledger["spec"] == by_helm["spec"]
+    assert seldon_rules.violations(by_helm) == []
 
 
 def test_both_ways_give_one_graph_but_for_where_the_shares_come_from() -> None:
@@ -245,3 +266,23 @@ def assert_parses(args: list[str]) -> None:
         command = command.commands[words.pop(0)]
     context = command.make_context(command.name, [*words, "--storage", "memory://x"])
     assert context.params["storage"] == "memory://x"
+
+
+@pytest.mark.parametrize("mode", ["controller", "manifest"])
+def test_a_router_starts_with_the_charts_policy_and_parameters(mode: str, tmp_path: Path) -> None:
+    policy = {"experiment": "autumn", "sticky_by": "client", "rules": [{"name": "closed", "deny": "not now"}]}
+    release = {"mode": mode, "champion": {"version": "v7"}, "challenger": {"version": "v8", "traffic": 30}}
+    found = documents({"router": {"enabled": True, "policy": policy}, "release": release})
+    (tmp_path / "policy.yaml").write_text(one(found, "ConfigMap", "belisha-policy")["data"]["policy.yaml"])
+    values = {"router": {"enabled": True}, "release": {"challenger": {"version": "v8", "traffic": 30}}}
+    body = from_helm(values) if mode == "manifest" else from_ledger(values, LedgerState("v7", "v8", 0.3))
+    readers = {"STRING": str, "FLOAT": float, "INT": int}
+    given = {
+        it["name"]: readers[it["type"]](it["value"]) for it in body["spec"]["predictors"][0]["graph"]["parameters"]
+    }
+    router = TrafficRouter(**{**given, "policy_path": str(tmp_path / "policy.yaml")})
+    assert [target.version for target in router.targets] == ["v7", "v8"]
+    with pytest.raises(RouteDeniedError, match="not now"):
+        router.decide(Caller("request-1"), datetime.now(UTC))
+    if mode == "manifest":
+        assert [target.traffic_ratio for target in router.targets] == [0.7, 0.3]

@@ -152,3 +152,14 @@ def test_readme_names_every_folder_and_checks_that_exist() -> None:
     checks = {name for pair in named for name in pair if name}
     doctor = "".join(path.read_text() for path in (MANIFESTS.parent / "belisha" / "kubectl" / "doctor").glob("*.py"))
     assert {"api-server", "seldon-operator"} <= checks <= set(re.findall(r'@check\("([a-z-]+)"\)', doctor))
+
+
+@pytest.mark.parametrize("name", ["kind", "gpu"])
+def test_parameters_of_training_are_those_of_the_pipeline(name: str) -> None:
+    compiled = yaml.safe_load(
+        (MANIFESTS.parent / "pipelines" / "compiled" / "training.yaml").read_text().split("\n---\n")[0]
+    )
+    known = compiled["root"]["inputDefinitions"]["parameters"]
+    kinds = {"STRING": str, "STRUCT": dict, "LIST": list, "NUMBER_INTEGER": int}
+    for key, value in chart_values(name)["retrain"]["parameters"].items():
+        assert isinstance(value, kinds[known[key]["parameterType"]]), key
