@@ -113,9 +113,8 @@ class ClusterState:
         change would look ready without that.
         """
         workloads = [one for one in self.workloads if one.predictor == str(predictor.get("name"))]
-        running = {name: container for one in workloads for name, container in one.containers.items()}
-        wanted = [one for component in predictor.get("componentSpecs") or [] for one in _containers(component)]
-        up_to_date = all(_runs(running.get(str(one["name"]), {}), one) for one in wanted)
+        components = predictor.get("componentSpecs") or []
+        up_to_date = all(any(_runs_all(one, component) for one in workloads) for component in components)
         return bool(workloads) and up_to_date and all(one.ready for one in workloads)
 
     def is_settled(self) -> bool:
@@ -215,6 +214,11 @@ def covers(wanted: Any, found: Any) -> bool:
 def _containers(pod: Json) -> list[Json]:
     spec = pod.get("spec") or {}
     return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+
+
+def _runs_all(workload: Workload, component: Json) -> bool:
+    """Whether a Deployment has every container of a component; each component has a Deployment of its own."""
+    return all(_runs(workload.containers.get(str(one["name"]), {}), one) for one in _containers(component))
 
 
 def _runs(found: Json, wanted: Json) -> bool:

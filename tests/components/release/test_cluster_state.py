@@ -73,6 +73,18 @@ def test_a_router_is_no_version() -> None:
     assert state(seldon_deployment=body).present() is None
 
 
+def test_components_of_one_predictor_may_name_their_containers_alike() -> None:
+    """In router mode each detector has its own Deployment, and all of them an init container of the same name."""
+    body, deployments = copy.deepcopy(TRIAL["seldon_deployment"]), copy.deepcopy(TRIAL["deployments"])
+    first, second = body["spec"]["predictors"]
+    first["componentSpecs"] += second["componentSpecs"]
+    deployments[1]["spec"]["template"]["metadata"]["labels"]["seldon-app"] = "belisha-y-v6"
+    body["spec"]["predictors"] = [first]
+    assert state(seldon_deployment=body, deployments=deployments).is_ready(first)
+    deployments[1]["spec"]["template"]["spec"]["initContainers"][0]["args"] = ["--version", "v1"]
+    assert not state(seldon_deployment=body, deployments=deployments).is_ready(first)
+
+
 def test_deployments_of_similar_names_are_told_apart() -> None:
     deployments = copy.deepcopy(TRIAL["deployments"])
     for name, one in zip(("belisha-y-v6-0-detector", "belisha-y-v66-0-detector"), deployments, strict=True):
