@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: images setup demo monitor test lint unit bench soak lock clean help
+.PHONY: images setup demo monitor test lint unit bench soak generate lock clean help
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -40,6 +40,12 @@ test: lint unit ## style, types and every test
 
 lock: ## lock the requirements again, with hashes and without index addresses
 	@bash scripts/lock.sh
+
+generate: setup ## write what is generated: settings page, compiled pipeline, rules, dashboards, the chart's README and copies
+	@$(BIN)/python -m belisha.components.shared.environment > docs/settings.md
+	@$(BIN)/belisha compile --out pipelines/compiled/training.yaml
+	@$(BIN)/python -m belisha.monitoring.generate
+	@$(BIN)/python scripts/chart_files.py
 
 bench: setup ## speed, as ratios measured in one run
 	@$(BIN)/python -m bench
