@@ -273,3 +273,43 @@ def test_metrics_say_what_was_found(storage: str) -> None:
     assert "belisha_drift_alert 1.0" in text
     assert 'belisha_drift_window_pictures{stratum="north/any"} 100.0' in text
     assert 'belisha_drift_feature_median{feature="brightness",stratum="north/any",window="current"} 0.3' in text
+
+
+def test_a_check_that_died_before_the_record_is_made_good_by_the_next(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from belisha.components.drift import step
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    until = add_log(storage, shift={"brightness": -4.0})
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(step, "record_alert", die)
+        check(storage, until)
+    assert not alerts(storage)
+    assert check(storage, until).alert.state is AlertState.RECORDED
+    assert len(alerts(storage)) == 1
+
+
+def test_a_cameras_name_is_no_html(tmp_path: Path) -> None:
+    camera = "<script>alert(1)</script>/../any"
+    make_world(tmp_path, models=1, pictures=1)
+    storage = str(tmp_path / "storage")
+    table = log_table(REFERENCE_ROWS, seed=1, begin=NOON - timedelta(hours=2), cameras=(camera,))
+    write_log(open_store(storage), table)
+    freeze_reference(storage, "", 1.0, silent, min_pictures=600, until=end_of(table))
+    until = add_log(storage, cameras=(camera,), shift={"brightness": -4.0})
+    outcome = check(storage, until, report_file=tmp_path / "report.html")
+    assert outcome.alert.state is AlertState.RECORDED
+    assert "<script" not in (tmp_path / "report.html").read_text()
+    assert alerts(storage)[0][1].strata[0].camera == camera
+
+
+def test_the_log_may_lie_in_a_store_of_its_own_that_several_readers_ask(storage: str) -> None:
+    table = log_table(rows=300, seed=2, shift={"brightness": -4.0})
+    write_log(open_store("memory://drift-log"), table, shard_rows=20)
+    elsewhere = check(storage, table, log_uri="memory://drift-log", record=False)
+    write_log(open_store(storage), table, writer="host-2")
+    assert elsewhere.drift["strata"] == check(storage, table).drift["strata"]
+    assert elsewhere.check.verdict is DriftVerdict.DRIFT
