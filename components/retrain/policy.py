@@ -150,8 +150,11 @@ def _why_never(
     cause: Cause, runs: Mapping[str, RetrainRun], state: LedgerState, situation: Situation, evidence: Evidence
 ) -> str:
     """Why the cause is none, in words; empty when it is one."""
-    if cause.kind is not CauseKind.DRIFT or situation.by_hand:
+    if situation.by_hand or cause.kind is CauseKind.MANUAL:
         return ""
+    if cause.kind is CauseKind.WEEKLY:
+        later = _later_week(cause, runs)
+        return f"its week is over, and {later} stands for it" if later else ""
     if cause.model_version != state.champion:
         return f"the alert is about {cause.model_version}, and {state.champion or 'nobody'} is champion now"
     newer = [run.cause for run in runs.values() if _supersedes(run.cause, cause)]
@@ -162,6 +165,16 @@ def _why_never(
     if situation.settings.on_alert is OnAlert.REVIEW and evidence.finding is ReviewFinding.AS_GOOD:
         return evidence.sentence
     return ""
+
+
+def _later_week(cause: Cause, runs: Mapping[str, RetrainRun]) -> str:
+    """A weekly run that came onto the ledger after this one, so that waiting weeks do not pile up; empty when none did.
+
+    The ledger's order counts, not the week's name: a clock that once was a year ahead must not silence that year.
+    """
+    names = list(runs)
+    after = names[names.index(cause.cause_id) + 1 :] if cause.cause_id in runs else []
+    return next((name for name in reversed(after) if runs[name].cause.kind is CauseKind.WEEKLY), "")
 
 
 def _supersedes(newer: Cause, cause: Cause) -> bool:

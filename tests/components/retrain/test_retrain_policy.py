@@ -144,6 +144,13 @@ def test_people_are_asked_once() -> None:
         ("another champion", drift_cause(alert(version="v0")), [], Evidence(), "v1 is champion now"),
         ("a dead camera", DRIFT, [], Evidence(problems=("gate: black",)), "not fit to learn from: gate: black"),
         (
+            "an earlier week",
+            WEEKLY,
+            [(WEEKLY, Stage.DEFERRED, 200), (weekly_cause(NOW + timedelta(days=7)), Stage.DEFERRED, 1)],
+            Evidence(),
+            "weekly-2026-W48 stands for it",
+        ),
+        (
             "a newer alert of the same change",
             DRIFT,
             [(drift_cause(alert(number=2, repeated=2)), Stage.ASKED, 1)],
@@ -158,6 +165,12 @@ def test_some_alerts_are_no_cause(
     decision = decide(cause, history(*records), CHAMPION, situation(), evidence)  # type: ignore[arg-type]
     assert decision.step is Step.DECLINE and words in decision.sentence
     assert decision.draft is not None, "what is declined is on record"
+
+
+def test_a_clock_that_once_was_a_year_ahead_silences_no_week() -> None:
+    ahead = weekly_cause(NOW + timedelta(days=364))
+    records = history((ahead, Stage.CLAIMED, 200), (ahead, Stage.SUCCEEDED, 190))
+    assert decide(WEEKLY, records, CHAMPION, situation(), Evidence()).step is Step.START
 
 
 def test_a_claim_of_another_trigger_is_left_to_it() -> None:
