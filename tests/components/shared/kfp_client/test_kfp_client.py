@@ -14,7 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from belisha.components.shared.errors import EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, ContractError, InputError
-from belisha.components.shared.kfp_client import KfpClient, KfpError, KfpTransport, RunState, token_file
+from belisha.components.shared.kfp_client import (
+    KfpClient,
+    KfpError,
+    KfpTransport,
+    RunState,
+    projected_token,
+    token_file,
+)
 from belisha.components.shared.kfp_client.package import parse_package, sdk_version, without_caching
 from belisha.components.shared.kfp_client.transport import Patience
 from belisha.components.shared.kfp_client.versions import too_old
@@ -195,6 +202,14 @@ def test_what_is_no_token_never_becomes_a_header(
     with pytest.raises(InputError, match="token file"):
         client_of(stub, token=token_file(tmp_path / "token")).server()
     assert stub.requests == []
+
+
+def test_a_pod_finds_its_projected_token_where_kfp_looks_for_it(tmp_path: Path, stub: KfpStub) -> None:
+    (tmp_path / "token").write_text("projected")
+    client_of(stub, token=projected_token({"KF_PIPELINES_SA_TOKEN_PATH": str(tmp_path / "token")})).server()
+    client_of(stub, token=projected_token({})).server()
+    sent = [request.headers.get("authorization") for request in stub.sent("GET", f"{API}/healthz")]
+    assert sent == ["Bearer projected", None]
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 0])
