@@ -9,6 +9,7 @@ from bench import throwaway_environment
 # Newer uvloop leaves the processes of MLServer 1.7 without an event loop.
 _PACKAGES = (
     "mlserver>=1.7,<2",
+    "uvloop<0.22",
     "onnxruntime",
     "opencv-python-headless<5",
     "pillow",
