@@ -50,7 +50,7 @@ def moved(text: str, folder: Path) -> str:
 
 def environment(container: Object, folder: Path) -> dict[str, str]:
     told = {it["name"]: moved(it["value"], folder) for it in container["env"] if "value" in it}
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(SERVE_PYTHON.parents[2] / "build" / "import_root"), **told}
+    return {"PATH": os.environ["PATH"], **told}
 
 
 def command(container: Object, folder: Path) -> list[str]:

@@ -126,7 +126,28 @@ def test_parameters_are_those_that_the_code_takes() -> None:
     assert template.mode is Mode.ROUTER
 
 
-def test_a_role_is_no_parameter_for_a_promotion_would_restart_the_pods() -> None:
+@pytest.mark.parametrize(
+    ("limits", "serving", "concurrency"),
+    [
+        ({"cpu": "2"}, {}, "2"),
+        ({"cpu": "500m"}, {}, "1"),
+        ({"cpu": "2500m"}, {}, "3"),
+        ({"cpu": "1.5"}, {}, "2"),
+        ({"cpu": 4}, {"threads": 2}, "2"),
+        ({"cpu": "1"}, {"threads": 4}, "1"),
+        ({"cpu": "8"}, {"concurrency": 3}, "3"),
+        ({"cpu": None}, {}, "0"),
+    ],
+)
+def test_no_more_pictures_at_once_than_the_limit_has_cpus(
+    limits: dict[str, Any], serving: dict[str, Any], concurrency: str
+) -> None:
+    values = {"serving": {"resources": {"limits": limits}, **serving}}
+    template = parse_release_template(release_template_text(values))
+    assert {it["name"]: it["value"] for it in template.detector.graph["parameters"]}["concurrency"] == concurrency
+
+
+def test_a_promotion_restarts_no_pod() -> None:
     before, after = from_ledger({}, LedgerState("v7", "v8", 0.5)), from_ledger({}, LedgerState("v8"))
     trial = {**before["spec"]["predictors"][1], "traffic": 100}
     assert after["spec"]["predictors"] == [trial]

@@ -55,6 +55,18 @@ svcOrchSpec:
 {{- if .root.Values.router.enabled -}}detector-{{ .version }}{{- else -}}detector{{- end -}}
 {{- end -}}
 
+{{/* Pictures in the works at once: one for each CPU of the limit, for a process sees the node's CPUs and not its limit. */}}
+{{- define "belisha.release.concurrency" -}}
+{{- $serving := .Values.serving -}}
+{{- $limit := toString (default "" $serving.resources.limits.cpu) -}}
+{{- if or $serving.concurrency (not $limit) -}}
+{{- $serving.concurrency | int64 -}}
+{{- else -}}
+{{- $cpus := ternary (divf (trimSuffix "m" $limit | float64) 1000) (float64 $limit) (hasSuffix "m" $limit) -}}
+{{- max 1 (div (ceil $cpus | int64) (int64 $serving.threads)) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "belisha.release.detectorGraph" -}}
 {{- $serving := .root.Values.serving -}}
 name: {{ include "belisha.release.detectorName" . | quote }}
@@ -67,7 +79,7 @@ parameters:
   - {name: storage_uri, type: STRING, value: {{ .root.Values.storage.uri | quote }}}
   - {name: runtime, type: STRING, value: {{ $serving.runtime | quote }}}
   - {name: threads, type: INT, value: {{ $serving.threads | int64 | quote }}}
-  - {name: concurrency, type: INT, value: {{ $serving.concurrency | int64 | quote }}}
+  - {name: concurrency, type: INT, value: {{ include "belisha.release.concurrency" .root | quote }}}
   - {name: max_bytes, type: INT, value: {{ $serving.maxPictureBytes | int64 | quote }}}
   - {name: max_pixels, type: INT, value: {{ $serving.maxPicturePixels | int64 | quote }}}
 {{- end -}}
