@@ -100,7 +100,9 @@ def test_the_finding_is_shown_even_when_acting_on_it_fails(storage: str) -> None
 
 
 def test_acting_on_an_alert_asks_people_first(storage: str, tmp_path: Path) -> None:
-    done = check(storage, {"brightness": -1.5}, "--act", "local", "--data", str(tmp_path), "--json")
+    done = check(
+        storage, {"brightness": -1.5}, "--act", "local", "--data", str(tmp_path), "--json", "--deployment", "street"
+    )
     found = json.loads(done.stdout)
     assert found["alert"]["state"] == "recorded"
     assert [one["cause"] for one in found["retraining"]] == [found["alert"]["cause_id"]]

@@ -195,7 +195,18 @@ def _retraining(given: dict[str, Any]) -> Retraining | None:
         return None
     from belisha.cli.verbs.retrain import retraining_of
 
-    same = ("config", "log", "workdir", "data", "deployment", "kfp_endpoint", "kfp_namespace", "kfp_token_file")
+    # What was checked is what is acted upon, so the deployment's name is that of the check, whatever the file says.
+    same = (
+        "config",
+        "deployment",
+        "log",
+        "workdir",
+        "data",
+        "deployment",
+        "kfp_endpoint",
+        "kfp_namespace",
+        "kfp_token_file",
+    )
     return retraining_of(given["storage"], given["act"], **{name: given[name] for name in same})
 
 
