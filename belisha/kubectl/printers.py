@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from belisha.cli.output import console, print_sentence
+from belisha.components.shared.verdict import Verdict
 from belisha.kubectl.options import Output
 from belisha.kubectl.view import RecordView, StatusView
 
@@ -41,6 +42,9 @@ def print_status(view: StatusView, output: Output) -> None:
         for one in view.predictors
     ]
     print_table(("version", "role", "wanted", "in the mesh", "ready", "trouble"), rows)
+    for gate in view.gates:
+        if gate.verdict != Verdict.PASS and gate.sentence not in view.sentence:
+            print_sentence(f"{gate.name}: {gate.sentence}")
     print_sentence(f"ledger record {view.record}; applied: {view.applied}")
 
 

@@ -7,12 +7,15 @@ because half of what we look at are custom resources, and objects of unknown lat
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from belisha.components.shared.errors import EXIT_USAGE, BelishaError, ClusterError, InputError
 
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # One request; a watch lives longer, and says how long.
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 30.0
 _WATCH_GRACE_SECONDS = 10.0
@@ -203,27 +206,35 @@ def connect(*, context: str = "", kubeconfig: str = "") -> tuple[KubeApi, str]:
     Raises:
         InputError: neither can be used.
     """
-    import os
-    from pathlib import Path
-
     from kubernetes import client, config
 
-    settings = client.Configuration()
     # The library looks at the variable when it is imported, once.
     kubeconfig = kubeconfig or os.environ.get("KUBECONFIG", "")
-    in_pod = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    settings = None if context or kubeconfig else in_cluster_settings()
+    if settings is not None:
+        return KubeApi(api_client(settings)), (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+    settings = client.Configuration()
     try:
-        if not context and not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ and (in_pod / "token").exists():
-            config.load_incluster_config(settings)
-            namespace = (in_pod / "namespace").read_text(encoding="utf-8").strip()
-        else:
-            config.load_kube_config(kubeconfig or None, context or None, settings)
-            namespace = _namespace_of(kubeconfig, context)
+        config.load_kube_config(kubeconfig or None, context or None, settings)
+        namespace = _namespace_of(kubeconfig, context)
     except (config.ConfigException, OSError, ValueError) as error:
-        raise InputError(
-            f"no cluster to talk to ({error}): give --context or --kubeconfig, or set KUBECONFIG"
-        ) from None
+        advice = "give --context or --kubeconfig, or set KUBECONFIG"
+        raise InputError(f"no cluster to talk to ({error}): {advice}") from None
     return KubeApi(api_client(settings)), namespace
+
+
+def in_cluster_settings() -> Any:
+    """Settings of the official client for the service account of the pod that this runs in; None outside of a cluster."""
+    from kubernetes import client
+    from kubernetes.config.incluster_config import InClusterConfigLoader
+
+    if "KUBERNETES_SERVICE_HOST" not in os.environ or not (SERVICE_ACCOUNT / "token").exists():
+        return None
+    settings = client.Configuration()
+    token, certificate = str(SERVICE_ACCOUNT / "token"), str(SERVICE_ACCOUNT / "ca.crt")
+    # It reads the token again every minute: a projected one is replaced long before it ends.
+    InClusterConfigLoader(token, certificate).load_and_set(settings)
+    return settings
 
 
 def api_client(settings: Any) -> Any:

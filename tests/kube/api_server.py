@@ -69,6 +69,7 @@ class Request:
     method: str
     path: str
     query: dict[str, str]
+    authorization: str = ""
 
 
 @dataclass
@@ -285,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
-        request = Request(method, parts.path, query)
+        request = Request(method, parts.path, query, self.headers.get("Authorization", ""))
         self.kube.requests.append(request)
         try:
             self.kube.before(request)
