@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -313,3 +314,35 @@ def test_the_log_may_lie_in_a_store_of_its_own_that_several_readers_ask(storage:
     write_log(open_store(storage), table, writer="host-2")
     assert elsewhere.drift["strata"] == check(storage, table).drift["strata"]
     assert elsewhere.check.verdict is DriftVerdict.DRIFT
+
+
+def test_a_dark_noon_is_drift_and_a_dark_midnight_is_not(storage: str) -> None:
+    """Five days of a camera that sees the sun; then half a day like any other, and one whose noon is as dark as a night."""
+    rows, begin = 5 * 2880, NOON - timedelta(days=6, hours=12)
+    night = log_table(rows + 2 * 2880, seed=9, begin=begin, step_seconds=30.0)
+    hours = np.array([time.hour for time in night["time"].to_pylist()])
+    place = night.column_names.index("brightness")
+    at_day = (hours >= 6) & (hours < 21)
+    dark = (night["brightness"].to_numpy() - np.float32(0.35)).astype(np.float32)
+
+    def sky(bright: np.ndarray) -> pa.Table:
+        values = np.where(bright, night["brightness"].to_numpy(), dark).astype(np.float32)
+        return night.set_column(place, night.field(place), pa.array(values))
+
+    store = open_store("memory://dark-noon")
+    write_log(store, sky(at_day))
+    freeze_reference(storage, "memory://dark-noon", 5.0, silent, until=begin + timedelta(days=5), gap_seconds=30.0)
+    settings = replace(SMALL, window_pictures=300, min_reference_pictures=3000)
+    until = night.slice(0, rows + 2880 + 1440)
+    usual = check(storage, until, log_uri="memory://dark-noon", settings=settings, record=False)
+    assert {finding.stratum.name: finding.verdict.value for finding in usual.check.strata} == {
+        "north/day": "no_drift", "north/night": "no_drift",
+    }  # fmt: skip
+    store = open_store("memory://dark-noon-2")
+    write_log(store, sky(at_day & (np.arange(len(hours)) < rows + 2880)))
+    eclipse = check(storage, night.slice(0, rows + 2880 + 2160), log_uri="memory://dark-noon-2", settings=settings)
+    assert {finding.stratum.name: finding.verdict.value for finding in eclipse.check.strata} == {
+        "north/day": "drift", "north/night": "no_drift",
+    }  # fmt: skip
+    assert eclipse.alert.alert is not None
+    assert [(one.camera, one.daylight) for one in eclipse.alert.alert.strata] == [("north", "day")]
