@@ -2,9 +2,10 @@
 
 A round: two checks notice the same cause at the same moment and race, as real processes on one ledger on disk, against a KFP
 API on loopback that answers slowly and loses one answer in ten. By lot one, both or none are killed by SIGKILL, at a moment
-drawn from the time that a check takes. In half of the rounds their clocks are wrong by hours, days or a year as well. Then,
-one lease later, the next check comes and is left alone. After it the cause must have one run that was not stopped, and the
-ledger must know it.
+drawn from the time that a check takes. In half of the rounds their clocks are wrong by hours, days or a year as well, and in
+some of those the server's clock, which tells a claim's age, jumps by a day while they race: then a living owner's claim may be
+taken over, and a second run may have to be stopped. Then, one lease later, the next check comes and is left alone. After it
+the cause must have one run that was not stopped, and the ledger must know it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -32,6 +34,7 @@ _JUMPS_HOURS = (0.0, 0.0, -1.0, 1.0, -24.0, 24.0, 24.0 * 365)
 _CHECK_SECONDS = 0.12
 _LEASE_HOURS = 0.6
 _LOST_ANSWERS = 0.1
+_SERVER_JUMPS = 0.3
 
 
 @dataclass
@@ -86,6 +89,9 @@ def _play_round(context, stub, folder: Path, cause_id: str, lot: random.Random, 
     ledger_uri = str(folder / "ledger")
     checks = [Check(ledger_uri, stub.url, cause_id, offset, go_at) for offset in offsets]
     racers = [_started(context, work, check) for check in checks]
+    if jumps and lot.random() < _SERVER_JUMPS:
+        jump = threading.Timer(0.1 + lot.random() * _CHECK_SECONDS, _jump, (stub, lot.choice((-24.0, 24.0))))
+        jump.start()
     for racer in racers[: lot.choice((0, 1, 1, 2))]:
         _kill_at(racer, go_at + lot.random() * _CHECK_SECONDS)
         tally.killed += 1
@@ -130,6 +136,10 @@ def _finish(process: BaseProcess) -> None:
     if process.exitcode is None:
         process.kill()
         raise RuntimeError("a check did not come to an end within a minute")
+
+
+def _jump(stub, hours: float) -> None:  # type: ignore[no-untyped-def]
+    stub.clock_hours += hours
 
 
 def _provide(stub) -> None:  # type: ignore[no-untyped-def]
