@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -295,3 +297,10 @@ def test_completion_is_what_kubectl_reads() -> None:
 def test_every_verb_has_examples_as_kubectl_is_called(verb: str, run: Any, world: SeldonWorld) -> None:
     code, out, _ = run(*verb.split(), "--help")
     assert code == 0 and f"kubectl belisha {verb}" in out
+
+
+@pytest.mark.parametrize("script", ["kubectl-belisha", "kubectl_complete-belisha"])
+def test_kubectl_finds_a_script_of_that_very_name(script: str) -> None:
+    scripts = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, function = scripts[script].partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
