@@ -101,7 +101,8 @@ def test_module_keeps_the_rules(path: Path) -> None:
 def loaded_by_the_command_line() -> list[Path]:
     """Modules that are loaded with `belisha.cli.main` and its verbs: the closure of their top-level imports."""
     by_module = {module_of(path): path for path in sources()}
-    waiting = [module for module in by_module if module.startswith(("belisha.cli", "belisha.kubectl.main", "belisha.kubectl.verbs"))]
+    programs = ("belisha.cli", "belisha.kubectl.main", "belisha.kubectl.verbs")
+    waiting = [module for module in by_module if module.startswith(programs)]
     seen: set[str] = set()
     while waiting:
         module = waiting.pop()

@@ -1,4 +1,4 @@
-"""The role of the chart is wide enough for everything that the controller asks of the API server, and no wider than it looks."""
+"""The role of the chart is wide enough for everything that the controller asks of the API server, and never deletes."""
 
 from __future__ import annotations
 
