@@ -110,6 +110,8 @@ VALUE_SETS: dict[str, dict[str, Any]] = {
         "experiment": {"schedule": "*/5 * * * *", "backoffLimit": 0},
         "review": {"tolerations": [{"operator": "Exists"}], "affinity": {"podAntiAffinity": {}}},
     },
+    "no kfp": {"kfp": {"endpoint": ""}, "retrain": {"enabled": False}, "drift": {"act": "none"}},
+    "no drift check, no kfp": {"kfp": {"endpoint": ""}, "retrain": {"enabled": False}, "drift": {"enabled": False}},
     "multi-user kfp": {
         "kfp": {
             "namespace": "team-a",
@@ -219,7 +221,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "no deadline": ({"experiment": {"activeDeadlineSeconds": 0}}, "/experiment/activeDeadlineSeconds"),
     "act without kfp": ({"drift": {"act": "kfp"}, "retrain": {"enabled": False}, "kfp": {"endpoint": ""}}, "drift.act"),
     "typing mistake in the policy": ({"retrain": {"policy": {"budget_runs": 1}}}, "budget_runs"),
-    "retraining without kfp": ({"kfp": {"endpoint": ""}}, "retrain.enabled"),
+    "retraining without kfp": ({"kfp": {"endpoint": ""}, "drift": {"act": "none"}}, "retrain.enabled"),
     "password in kfp's address": ({"kfp": {"endpoint": "http://me:secret@kfp"}}, "/kfp/endpoint"),
     "short-lived token": ({"kfp": {"token": {"expirationSeconds": 60}}}, "/kfp/token/expirationSeconds"),
     "name too long": ({"fullnameOverride": "a" * 32}, "/fullnameOverride"),

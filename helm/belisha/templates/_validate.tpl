@@ -16,8 +16,8 @@
 {{- end -}}
 {{- include "belisha.validateRelease" . -}}
 {{- include "belisha.validateServing" . -}}
-{{- if and (eq $v.drift.act "kfp") (not $v.kfp.endpoint) -}}
-{{- fail "drift.act: kfp needs kfp.endpoint: name the address of KFP's API" -}}
+{{- if and $v.drift.enabled (eq $v.drift.act "kfp") (not $v.kfp.endpoint) -}}
+{{- fail "drift.act: kfp needs kfp.endpoint: name the address of KFP's API, or set drift.act to none" -}}
 {{- end -}}
 {{- if and $v.retrain.enabled (not $v.kfp.endpoint) -}}
 {{- fail "retrain.enabled: weekly retraining needs kfp.endpoint: name the address of KFP's API, or set retrain.enabled to false" -}}
