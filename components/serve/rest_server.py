@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import threading
 import time
@@ -21,6 +22,7 @@ _READ_SECONDS = 20.0
 _DRAIN_SECONDS, _MOST_DRAINED_PIECES = 0.5, 16
 GRACEFUL_SECONDS = 30
 _LOOK_SECONDS, _READ_BYTES = 0.05, 65_536
+_NEAR_MILLISECONDS = 5
 _MOST_HEADERS, _MOST_HEADER_BYTES, _MOST_REQUEST_LINE_BYTES = 64, 8190, 4094
 
 
@@ -32,6 +34,7 @@ class BoundedThreadWorker(ThreadWorker):  # type: ignore[misc]
         self._read_seconds = float(os.environ.get(READ_SECONDS, _READ_SECONDS))
         self._deadlines: dict[socket.socket, float] = {}
         self._deadlines_lock = threading.Lock()
+        self._queued = 0
 
     def run(self) -> None:
         """Serve; one that takes the place of a dead worker lets callers wait for its model, where they would be refused."""
@@ -44,10 +47,21 @@ class BoundedThreadWorker(ThreadWorker):  # type: ignore[misc]
         """Take a connection's next request; a picture is read in a few large pieces instead of many of 8 kB."""
         conn.init()
         conn.parser.unreader.mxchunk = _READ_BYTES
+        with self._deadlines_lock:
+            self._queued += 1
         super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
-        """Serve one request of a connection; what it has not sent by the deadline counts as not sent."""
+        """Serve a connection's request, and at once those that follow it closely, without the main loop between them."""
+        with self._deadlines_lock:
+            self._queued -= 1
+        while True:
+            keepalive, conn = self._handle_one(conn)
+            if not (keepalive and self.alive and self._next_is_near(conn)):
+                return keepalive, conn
+
+    def _handle_one(self, conn: Any) -> Any:
+        """Serve one request; what it has not sent by the deadline counts as not sent."""
         with self._deadlines_lock:
             self._deadlines[conn.sock] = time.monotonic() + self._read_seconds
         try:
@@ -55,6 +69,14 @@ class BoundedThreadWorker(ThreadWorker):  # type: ignore[misc]
         finally:
             with self._deadlines_lock:
                 self._deadlines.pop(conn.sock, None)
+
+    def _next_is_near(self, conn: Any) -> bool:
+        """Whether the connection's next request comes within a moment; no waiting while others wait for a thread."""
+        if self._queued:
+            return False
+        ready = select.poll()
+        ready.register(conn.sock, select.POLLIN)
+        return bool(ready.poll(_NEAR_MILLISECONDS)) and not self._queued
 
     def murder_keepalived(self) -> None:
         """Called by the main loop about once a second: end idle connections, and the reading of slow ones."""

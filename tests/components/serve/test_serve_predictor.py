@@ -433,3 +433,20 @@ def test_nothing_outlives_a_killed_launcher(tmp_path: Path, served_model: Path) 
         running.process.kill()
         _, left = psutil.wait_procs(children, timeout=40)
         assert not left
+
+
+def test_busy_connections_share_the_threads(tmp_path: Path, served_model: Path) -> None:
+    """A thread goes on with a connection whose next request is there already, but not while others wait."""
+
+    def ask(running: Predictor) -> list[int]:
+        connection, statuses = running.connect(), []
+        for _ in range(30):
+            connection.request("POST", PREDICT, PICTURE)
+            statuses.append(read_reply(connection).status)
+        return statuses
+
+    with predictor(served_model, tmp_path / "log", environment={"GUNICORN_THREADS": "2"}) as running:
+        assert running.wait_ready().status == 200
+        with concurrent.futures.ThreadPoolExecutor(6) as clients:
+            results = [clients.submit(ask, running) for _ in range(6)]
+            assert [one.result(timeout=60) for one in results] == [[200] * 30] * 6
