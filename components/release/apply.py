@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from belisha.components.release.cluster_state import wanted_weights
 from belisha.components.release.controller import Controller, Look, Target, target_of
@@ -210,12 +211,9 @@ class Applier:
             "release_template": digest,
             "gates": [asdict(gate) for gate in status.gates],
         }
-        mark = {name: details[name] for name in ("applies", "verdict", "release_template")}
 
         def draft(records: list[Record], state: LedgerState) -> Draft | None:
-            last = next((one.draft.details for one in reversed(records) if one.draft.action is Action.APPLY), {})
-            known = all(last.get(name) == value for name, value in mark.items())
-            if not records or known or target_of(records).number != target.number:
+            if not records or _is_known(records, details) or target_of(records).number != target.number:
                 return None
             return Draft(Action.APPLY, state.champion or "", status.sentence, state, details=details)
 
@@ -240,6 +238,14 @@ class Applier:
             self.tell(sentence)
 
 
+def _is_known(records: Sequence[Record], details: Mapping[str, Any]) -> bool:
+    """Whether an outcome is no news after the last one of the same state and shape: a quiet night is not, either."""
+    last = next((one.draft.details for one in reversed(records) if one.draft.action is Action.APPLY), {})
+    if any(last.get(name) != details[name] for name in ("applies", "release_template")):
+        return False
+    return details["verdict"] in (last.get("verdict"), Verdict.INCONCLUSIVE.value)
+
+
 def _late_gate(look: Look, waited: float) -> Gate:
     """Why a step did not come to its end."""
     found = [gate for gate in status_of(look).gates if gate.verdict is not Verdict.PASS and gate.name != "layout"]
@@ -255,7 +261,7 @@ def _late_gate(look: Look, waited: float) -> Gate:
 
 
 def follow(applier: Applier, report: Callable[[ApplyOutcome], None]) -> None:
-    """Apply the ledger's state for ever; `report` gets every outcome that differs from the one before."""
+    """Apply the ledger's state for ever; `report` gets every outcome of another record or verdict than the one before."""
     told: ApplyOutcome | None = None
     pause_seconds = _FIRST_PAUSE_SECONDS
     while True:
@@ -267,7 +273,7 @@ def follow(applier: Applier, report: Callable[[ApplyOutcome], None]) -> None:
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
             continue
         pause_seconds = _FIRST_PAUSE_SECONDS
-        if told is None or (outcome.record, outcome.status) != (told.record, told.status):
+        if told is None or (outcome.record, outcome.status.verdict) != (told.record, told.status.verdict):
             report(outcome)
             told = outcome
         if applier.last is not None:

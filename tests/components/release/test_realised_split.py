@@ -15,6 +15,7 @@ import pytest
 
 from belisha.components.release.realised_split import PrometheusTraffic, split_gate
 from belisha.components.shared.errors import ClusterError
+from belisha.components.shared.registry import open_registry
 from belisha.components.shared.verdict import Verdict
 from tests.kube.api_server import KubeServer
 from tests.kube.release_world import applier, decide
@@ -110,5 +111,23 @@ def test_the_controller_judges_what_was_answered(
         made.traffic = PrometheusTraffic(url, "ml", "belisha")
         status = made.apply().status
         assert status.verdict is verdict and said in status.sentence
+    finally:
+        server.close()
+
+
+def test_quiet_nights_do_not_fill_the_ledger(tmp_path: Path, prometheus: tuple[str, Any]) -> None:
+    url, handler = prometheus
+    server = KubeServer()
+    try:
+        SeldonWorld(server)
+        storage = str(tmp_path / "storage")
+        decide(storage, "v1")
+        made = applier(server, storage, traffic_window_seconds=0)
+        made.traffic = PrometheusTraffic(url, "ml", "belisha")
+        for counts in ({}, {"y-v1": 900.0}, {}, {"y-v1": 800.0}, {"y-v2": 500.0, "y-v1": 500.0}, {}, {"y-v1": 700.0}):
+            handler.counts = counts
+            made.apply()
+        verdicts = [one.draft.details["verdict"] for one in open_registry(storage).ledger.records()[1:]]
+        assert verdicts == ["INCONCLUSIVE", "PASS", "FAIL", "PASS"]
     finally:
         server.close()

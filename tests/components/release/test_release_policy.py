@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from belisha.components.release.policy import champions_before, outcome, promotion, registration, rollback
+from belisha.components.release.policy import champions_before, outcome, promotion, registration, rollback, share
 from belisha.components.shared.errors import InputError
 from belisha.components.shared.ledger import Action, Draft, LedgerState, Record
 from belisha.components.shared.registry import ModelVersion
@@ -150,3 +150,32 @@ def test_a_refusal_says_its_verdict_once(sentence: str, expected: str) -> None:
     draft = outcome([], NONE, refused)
     assert draft is not None
     assert draft.reason == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "ratio", "after"),
+    [
+        (V1_V2, 0.5, LedgerState("v1", "v2", 0.5)),
+        (V1_V2, 0.0, LedgerState("v1", "v2", 0.0)),
+        (V1_V2, 0.2, None),
+    ],
+    ids=["more", "nothing", "the same"],
+)
+def test_share(state: LedgerState, ratio: float, after: LedgerState | None) -> None:
+    move = share(state, ratio, "asked")
+    assert (move.draft.state if move.draft else None) == after
+    assert move.draft is None or (move.draft.action is Action.TRAFFIC and move.draft.reason.endswith(": asked"))
+
+
+@pytest.mark.parametrize(
+    ("state", "ratio", "message"),
+    [
+        (V1, 0.2, "no challenger beside v1"),
+        (NONE, 0.2, "no challenger beside nobody"),
+        (V1_V2, 1.1, "expected 0 to 1"),
+        (V1_V2, -0.1, "expected 0 to 1"),
+    ],
+)
+def test_a_share_for_nobody_or_of_nonsense_is_refused(state: LedgerState, ratio: float, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        share(state, ratio, "")
