@@ -14,6 +14,8 @@ RECORD_ANNOTATION = f"{ANNOTATION_PREFIX}ledger-record"
 TEMPLATE_ANNOTATION = f"{ANNOTATION_PREFIX}release-template"
 DEPLOYMENT_LABEL = "seldon-deployment-id"
 _SERVICE_LABEL, _WORKLOAD_LABEL = "seldon-app", "app"
+_SHADOW_LABEL = "seldon.io/shadow"
+_COMPARED = ("image", "command", "args", "startupProbe", "readinessProbe", "livenessProbe")
 _VERSION_PREFIX = predictor_name("")
 
 Json = Mapping[str, Any]
@@ -30,6 +32,7 @@ class Workload:
         ready_replicas: how many are.
         replicas: how many are wanted.
         containers: of its pods by name, init containers too, as the Deployment has them.
+        labels: of its pods.
         trouble: what its conditions complain of; empty when they don't.
     """
 
@@ -39,6 +42,7 @@ class Workload:
     ready_replicas: int
     replicas: int
     containers: Mapping[str, Json] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     trouble: str = ""
 
 
@@ -115,7 +119,8 @@ class ClusterState:
         workloads = [one for one in self.workloads if one.predictor == str(predictor.get("name"))]
         components = predictor.get("componentSpecs") or []
         up_to_date = all(any(_runs_all(one, component) for one in workloads) for component in components)
-        return bool(workloads) and up_to_date and all(one.ready for one in workloads)
+        as_shadow = all((one.labels.get(_SHADOW_LABEL) == "true") == bool(predictor.get("shadow")) for one in workloads)
+        return bool(workloads) and up_to_date and as_shadow and all(one.ready for one in workloads)
 
     def is_settled(self) -> bool:
         """Whether the mesh has the weights that the object has; true where there is no mesh to ask."""
@@ -154,6 +159,7 @@ def workload_of(deployment: Json, owner: str) -> Workload:
         ready_replicas=ready_replicas,
         replicas=replicas,
         containers={str(one["name"]): one for one in _containers(template)},
+        labels=_metadata(template).get("labels") or {},
         trouble="" if ready else _trouble_of(status.get("conditions") or []),
     )
 
@@ -218,15 +224,28 @@ def _containers(pod: Json) -> list[Json]:
 
 def _runs_all(workload: Workload, component: Json) -> bool:
     """Whether a Deployment has every container of a component; each component has a Deployment of its own."""
-    return all(_runs(workload.containers.get(str(one["name"]), {}), one) for one in _containers(component))
+    labels = _metadata(component).get("labels") or {}
+    named = covers(labels, workload.labels)
+    return named and all(_runs(workload.containers.get(str(one["name"]), {}), one) for one in _containers(component))
 
 
 def _runs(found: Json, wanted: Json) -> bool:
     """Whether a container of a Deployment is what the object asks for; the operator adds variables, ports and probes."""
-    same = all(
-        covers(wanted[key], found.get(key)) for key in ("image", "command", "args", "resources") if key in wanted
+    same = all(covers(wanted[key], found.get(key)) for key in _COMPARED if key in wanted)
+    lists = all(covers(_by_name(wanted, key), _by_name(found, key)) for key in ("env", "ports"))
+    return same and lists and _has_resources(found, wanted)
+
+
+def _has_resources(found: Json, wanted: Json) -> bool:
+    """Whether requests and limits are those; the API server writes `0.5` as `500m`."""
+    from kubernetes.utils import parse_quantity
+
+    asked, given = wanted.get("resources") or {}, found.get("resources") or {}
+    return all(
+        key in (given.get(kind) or {}) and parse_quantity(given[kind][key]) == parse_quantity(value)
+        for kind in ("requests", "limits")
+        for key, value in (asked.get(kind) or {}).items()
     )
-    return same and all(covers(_by_name(wanted, key), _by_name(found, key)) for key in ("env", "ports"))
 
 
 def _by_name(container: Json, key: str) -> dict[str, Json]:

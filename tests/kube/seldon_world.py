@@ -116,7 +116,8 @@ class SeldonWorld:
         pod = copy.deepcopy(predictor["componentSpecs"][0]["spec"])
         engine = {"name": "seldon-container-engine", "image": "engine:1.17.1"}
         pod["containers"] = [*pod["containers"], engine]
-        template = {"metadata": {"labels": labels}, "spec": pod}
+        shadow = {"seldon.io/shadow": "true"} if predictor.get("shadow") else {}
+        template = {"metadata": {"labels": {**labels, **shadow}}, "spec": pod}
         key = Key(DEPLOYMENTS, name)
         old = self.server.read(key)
         body: dict[str, Any] = {

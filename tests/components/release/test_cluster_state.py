@@ -52,6 +52,12 @@ def test_a_trial_as_the_operator_wrote_it() -> None:
             "the operator lags behind",
         ),
         (lambda one: one["spec"]["template"]["spec"]["containers"][0]["env"].clear(), "the operator lags behind"),
+        (lambda one: one["spec"]["template"]["spec"]["containers"][0]["resources"].clear(), "the operator lags behind"),
+        (lambda one: one["spec"]["template"]["spec"]["containers"][0].pop("startupProbe"), "the operator lags behind"),
+        (
+            lambda one: one["spec"]["template"]["metadata"]["labels"].update({"seldon.io/shadow": "true"}),
+            "still a shadow",
+        ),
     ],
 )
 def test_what_is_not_ready(change: Any, why: str) -> None:
@@ -59,6 +65,15 @@ def test_what_is_not_ready(change: Any, why: str) -> None:
     change(deployments[0])
     ready = {one.version: one.ready for one in state(deployments=deployments).present() or ()}
     assert list(ready.values()).count(False) == 1, why
+
+
+def test_quantities_that_the_api_server_spells_otherwise_are_the_same() -> None:
+    body = copy.deepcopy(TRIAL["seldon_deployment"])
+    for predictor in body["spec"]["predictors"]:
+        container = predictor["componentSpecs"][0]["spec"]["containers"][0]
+        for kind in ("requests", "limits"):
+            container["resources"][kind]["cpu"] = str(float(container["resources"][kind]["cpu"]))
+    assert all(one.ready for one in state(seldon_deployment=body).present() or ())
 
 
 def test_one_route_that_differs_is_not_settled() -> None:
