@@ -29,11 +29,18 @@ from belisha.monitoring.local.stack import Stack, StackOptions, monitoring_stack
 from belisha.monitoring.settings import MonitoringSettings
 from tests.serving_world import World, make_world
 
-# Ten minutes are six seconds. Few requests are many on this clock, and a job is late after ten seconds.
+# Ten minutes are ten seconds. Few requests are many on this clock, a job is late after ten seconds, and what a machine under
+# load does to latency is neither slow nor worse: these tests slow things down by far more.
 FAST = replace(
-    MonitoringSettings(), time_scale=1 / 100, least_requests=10, drift_age_seconds=1000, experiment_age_seconds=10_000,
-)  # fmt: skip
-SCRAPE_SECONDS = 0.5
+    MonitoringSettings(),
+    time_scale=1 / 60,
+    least_requests=10,
+    slow_seconds=2.5,
+    worse_latency_seconds=0.2,
+    drift_age_seconds=600,
+    experiment_age_seconds=10_000,
+)
+SCRAPE_SECONDS = 1.0
 CLIENTS = 6
 _PAUSE_SECONDS = 0.2
 

@@ -29,7 +29,7 @@ from tests.serving_world import make_world, png
 pytestmark = pytest.mark.xdist_group("monitoring")
 # No GPU here: tests/monitoring/test_dashboards.py tries these two on series as NVIDIA's exporter writes them.
 ELSEWHERE = {"serving / GPU", "serving / GPU memory"}
-VARIABLES = {"__rate_interval": "4s", "__range": "1m"}
+VARIABLES = {"__rate_interval": "8s", "__range": "1m"}
 
 
 def fires_alone(live: Living, name: str) -> None:
@@ -96,8 +96,9 @@ class Street:
 
 
 def test_night_is_seen_and_the_drift_that_a_check_confirms_is_told(live: Living, street: Street) -> None:
-    brightness = 'sum(rate(belisha_picture_statistic_sum{statistic="brightness"}[4s])) / '
-    brightness += 'sum(rate(belisha_picture_statistic_count{statistic="brightness"}[4s]))'
+    brightness = 'sum(rate(belisha_picture_statistic_sum{statistic="brightness"}[8s])) / '
+    brightness += 'sum(rate(belisha_picture_statistic_count{statistic="brightness"}[8s]))'
+    until(lambda: live.value(brightness) > 0)
     by_day = live.value(brightness)
     live.clients.pictures = [png(np.full((96, 96, 3), 4, np.uint8))]
     until(lambda: live.value(brightness) < by_day / 4, lambda: (by_day, live.value(brightness)))
@@ -141,6 +142,6 @@ def test_a_predictor_that_dies_and_cannot_come_back_is_told(live: Living) -> Non
     answered = live.clients.answered
     fires_alone(live, "BelishaPredictorAbsent")
     until(lambda: live.clients.answered > answered + 20)
-    assert {one["labels"]["alertname"] for one in live.told() if one["status"] == "firing"} == {
-        "BelishaDriftConfirmed", "BelishaDriftCheckStale", "BelishaChallengerSlower", "BelishaPredictorAbsent",
-    }, "these were broken, and nobody was told of anything else"  # fmt: skip
+    broken = {"BelishaDriftConfirmed", "BelishaDriftCheckStale", "BelishaChallengerSlower", "BelishaPredictorAbsent"}
+    others = [one for one in live.told() if one["labels"]["alertname"] not in broken]
+    assert not others, "these four were broken, and nobody was told of anything else"
