@@ -258,7 +258,9 @@ def living(root: Path) -> Iterator[Living]:
     )
     try:
         assert process.stdout is not None
-        url = json.loads(process.stdout.readline())["url"]
+        line = process.stdout.readline()
+        assert line, "belisha serve did not start; its words are on standard error"
+        url = json.loads(line)["url"]
         options = StackOptions(
             str(world.storage),
             url,
