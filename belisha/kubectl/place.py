@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import os
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -37,6 +38,28 @@ class Place:
     def name(self) -> str:
         """Name of the release and of its SeldonDeployment."""
         return self.template.name
+
+
+class Where:
+    """A place that is looked for when it is needed.
+
+    Whoever names the storage can record without it; where git is the state (`release.mode: manifest`) there is none to find.
+    """
+
+    def __init__(self, *, namespace: str, name: str, storage: str, context: str, kubeconfig: str) -> None:
+        """Arguments are those of `find_place`."""
+        self._options = {"namespace": namespace, "name": name, "context": context, "kubeconfig": kubeconfig}
+        self._storage = storage
+
+    @functools.cached_property
+    def place(self) -> Place:
+        """The release in the cluster; raises InputError."""
+        return find_place(storage=self._storage, **self._options)
+
+    @property
+    def storage_uri(self) -> str:
+        """Where the ledger lives."""
+        return self._storage or self.place.storage_uri
 
 
 def find_place(*, namespace: str, name: str, storage: str, context: str, kubeconfig: str) -> Place:

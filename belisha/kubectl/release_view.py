@@ -18,7 +18,7 @@ from belisha.components.shared.ledger import LedgerState, Record
 from belisha.components.shared.registry import Registry, open_registry
 from belisha.components.shared.verdict import Verdict
 from belisha.kubectl.options import DryRun, Output
-from belisha.kubectl.place import Place
+from belisha.kubectl.place import Place, Where
 from belisha.kubectl.printers import print_status, print_value
 from belisha.kubectl.view import StatusView, status_view
 
@@ -39,7 +39,7 @@ def show(place: Place, output: Output, *, watch: bool, timeout_seconds: float) -
 
 
 def change(
-    place: Place,
+    where: Where,
     decide: Callable[[Registry, list[Record], LedgerState], policy.Move],
     record: Callable[[], ReleaseOutcome],
     *,
@@ -51,7 +51,7 @@ def change(
     """Record a decision, and watch the cluster follow it where asked; or show what the cluster would be given.
 
     Args:
-        place: which release.
+        where: which release.
         decide: what would be recorded, for a dry run.
         record: records it.
         dry_run: whether to pretend, and who looks at it.
@@ -60,12 +60,12 @@ def change(
         timeout_seconds: longest wait.
     """
     if dry_run is not DryRun.NONE:
-        _pretend(place, decide, output, on_server=dry_run is DryRun.SERVER)
+        _pretend(where.place, decide, output, on_server=dry_run is DryRun.SERVER)
         return
     outcome = record()
     print_sentence(outcome.sentence)
     if watch:
-        show(place, output, watch=True, timeout_seconds=timeout_seconds)
+        show(where.place, output, watch=True, timeout_seconds=timeout_seconds)
     if output is not Output.TABLE:
         print_value(_outcome_to_json(outcome), output)
 

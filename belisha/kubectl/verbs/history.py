@@ -33,10 +33,10 @@ def _history(
 ) -> None:
     """Show the ledger: releases, refusals, shares, promotions, rollbacks, drift, and what the cluster made of them."""
     from belisha.components.shared.registry import open_registry
-    from belisha.kubectl.place import find_place
+    from belisha.kubectl.place import Where
     from belisha.kubectl.printers import print_records
     from belisha.kubectl.view import record_view
 
-    place = find_place(namespace=namespace, name=name, storage=storage, context=context, kubeconfig=kubeconfig)
-    records = open_registry(place.storage_uri, must_exist=True).ledger.records()
+    where = Where(namespace=namespace, name=name, storage=storage, context=context, kubeconfig=kubeconfig)
+    records = open_registry(where.storage_uri, must_exist=True).ledger.records()
     print_records([record_view(record) for record in (records[-last:] if last else records)], output)

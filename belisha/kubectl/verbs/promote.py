@@ -58,16 +58,16 @@ def _promote(
     """Make the challenger, or the version named, champion: requests move to it, then the champion before goes."""
     from belisha.components.release import policy
     from belisha.components.release.release import promote, version_to_promote
-    from belisha.kubectl.place import find_place
+    from belisha.kubectl.place import Where
     from belisha.kubectl.release_view import change
 
-    place = find_place(namespace=namespace, name=name, storage=storage, context=context, kubeconfig=kubeconfig)
+    where = Where(namespace=namespace, name=name, storage=storage, context=context, kubeconfig=kubeconfig)
     change(
-        place,
+        where,
         lambda registry, _, state: policy.promotion(
             state, registry.version(version_to_promote(version, state)), reason, force=force
         ),
-        lambda: promote(place.storage_uri, version, reason=reason, force=force, expect_record=expect_record),
+        lambda: promote(where.storage_uri, version, reason=reason, force=force, expect_record=expect_record),
         dry_run=dry_run,
         output=output,
         watch=watch,

@@ -52,14 +52,14 @@ def _rollback(
     """End the challenger's trial, which removes its predictor; without one, make the champion before champion again."""
     from belisha.components.release import policy
     from belisha.components.release.release import rollback
-    from belisha.kubectl.place import find_place
+    from belisha.kubectl.place import Where
     from belisha.kubectl.release_view import change
 
-    place = find_place(namespace=namespace, name=name, storage=storage, context=context, kubeconfig=kubeconfig)
+    where = Where(namespace=namespace, name=name, storage=storage, context=context, kubeconfig=kubeconfig)
     change(
-        place,
+        where,
         lambda _, records, state: policy.rollback(records, state, reason),
-        lambda: rollback(place.storage_uri, reason=reason, expect_record=expect_record),
+        lambda: rollback(where.storage_uri, reason=reason, expect_record=expect_record),
         dry_run=dry_run,
         output=output,
         watch=watch,

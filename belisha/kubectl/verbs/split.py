@@ -67,15 +67,15 @@ def _split(
     """Give the challenger a share of requests; the release controller moves it when everything is ready."""
     from belisha.components.release import policy
     from belisha.components.release.release import split
-    from belisha.kubectl.place import find_place
+    from belisha.kubectl.place import Where
     from belisha.kubectl.release_view import change
 
     ratio = challenger_ratio(shares)
-    place = find_place(namespace=namespace, name=name, storage=storage, context=context, kubeconfig=kubeconfig)
+    where = Where(namespace=namespace, name=name, storage=storage, context=context, kubeconfig=kubeconfig)
     change(
-        place,
+        where,
         lambda _, __, state: policy.share(state, ratio, reason),
-        lambda: split(place.storage_uri, ratio, reason=reason, expect_record=expect_record),
+        lambda: split(where.storage_uri, ratio, reason=reason, expect_record=expect_record),
         dry_run=dry_run,
         output=output,
         watch=watch,

@@ -205,6 +205,18 @@ def test_two_releases_need_a_name(server: KubeServer, world: SeldonWorld, storag
     assert code == 2 and "has no ConfigMap" in err
 
 
+def test_the_ledger_of_a_storage_that_is_named_needs_no_cluster(
+    storage: str, run: Any, world: SeldonWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where git is the state there is no ConfigMap to find: changes are recorded all the same."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    assert run("split", "90/10", "--storage", storage)[0] == 0
+    assert run("promote", "--storage", storage)[0] == 0
+    assert run("history", "--storage", storage)[0] == 0
+    assert actions(storage)[-2:] == ["traffic", "promote"]
+    assert run("rollback", "--storage", storage, "--dry-run=client")[0] == 2
+
+
 def test_access_to_the_storage_comes_from_the_charts_secret(
     server: KubeServer, world: SeldonWorld, storage: str, tmp_path: Path
 ) -> None:
