@@ -29,11 +29,26 @@ class Image:
         name: of the component whose locked requirements it gets.
         shell: whether it keeps a shell: KFP starts its steps through one.
         licences: SPDX expression of our code in it.
+        target: stage of the Containerfile: a job, or a server with its health check.
     """
 
     name: str
     shell: bool = True
     licences: str = APACHE
+    target: str = "job"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What an image is built from.
+
+    Attributes:
+        revision: the commit's digest.
+        time: of the commit, RFC 3339; the same source gives the same labels whenever it is built.
+    """
+
+    revision: str = "unknown"
+    time: str = "1970-01-01T00:00:00Z"
 
 
 IMAGES = (
@@ -44,8 +59,8 @@ IMAGES = (
     Image("validate"),
     Image("compare"),
     Image("release"),
-    Image("serve", shell=False),
-    Image("route", shell=False),
+    Image("serve", shell=False, target="serve"),
+    Image("route", shell=False, target="route"),
     Image("drift"),
     Image("review"),
     Image("experiment"),
@@ -66,12 +81,14 @@ def reference(image: Image) -> str:
     return f"{prefix}/{image.name}:{os.environ.get('BELISHA_IMAGE_TAG') or version()}"
 
 
-def build_command(engine: str, image: Image, revision: str) -> list[str]:
+def build_command(engine: str, image: Image, commit: Commit) -> list[str]:
     """What builds an image from the repository's root."""
     arguments = {
+        "BASE": "with-shell" if image.shell else "without-shell",
         "COMPONENT": image.name,
         "VERSION": version(),
-        "REVISION": revision,
+        "REVISION": commit.revision,
+        "CREATED": commit.time,
         "LICENCES": image.licences,
         **{name: os.environ[name] for name in ("PYTHON_IMAGE",) if name in os.environ},
     }
@@ -91,9 +108,8 @@ def build_command(engine: str, image: Image, revision: str) -> list[str]:
             "nofile=1024:4096",
         ],
     }[engine]
-    target = "with-shell" if image.shell else "without-shell"
     values = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
-    return [*command, *values, "--target", target, "--file", "docker/Containerfile", "--tag", reference(image), "."]
+    return [*command, *values, "--target", image.target, "--file", "docker/Containerfile", "--tag", reference(image), "."]
 
 
 def main() -> int:
@@ -115,9 +131,9 @@ def main() -> int:
 
 def build(engine: str, images: list[Image], *, dry_run: bool) -> int:
     """Build images; 1 when one failed, after the others were tried."""
-    failed = []
+    failed, commit = [], _commit()
     for image in images:
-        command = build_command(engine, image, _revision())
+        command = build_command(engine, image, commit)
         if dry_run:
             print(" ".join(command))
             continue
@@ -139,9 +155,10 @@ def _is_usable(engine: str) -> bool:
     return subprocess.run([engine, "info"], capture_output=True, check=False).returncode == 0
 
 
-def _revision() -> str:
-    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
+def _commit() -> Commit:
+    command = ["git", "show", "--no-patch", "--format=%H %cI", "HEAD"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return Commit(*found.stdout.split()) if found.returncode == 0 else Commit()
 
 
 if __name__ == "__main__":

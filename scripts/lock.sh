@@ -23,4 +23,6 @@ for image in acquire split baseline train validate compare release drift review 
     --output-file docker/requirements/$image.txt
 done
 lock docker/requirements/route.in --no-annotate --constraints "$versions/serve.txt" --output-file docker/requirements/route.txt
+# KFP's executor needs none of KFP's dependencies.
+lock docker/requirements/kfp.in --no-deps --no-annotate --constraints "$versions/local.txt" --output-file docker/requirements/kfp.txt
 lock docker/requirements/build.in --no-annotate --output-file docker/requirements/build.txt
