@@ -11,6 +11,8 @@ from typing import Any
 
 import aiohttp
 
+from belisha.components.route.gateway.answers import CAMERA
+
 PREDICTIONS_PATH = "/api/v1.0/predictions"
 _GIVE_UP_SECONDS = 60.0
 
@@ -47,11 +49,13 @@ class Load:
     Attributes:
         url: the gateway's address, or a predictor's.
         pictures: encoded.
+        cameras: that took them, in the same order; none where nobody tells.
         sent: requests so far.
     """
 
     url: str
     pictures: Sequence[bytes]
+    cameras: Sequence[str] = ()
     sent: int = 0
 
     async def closed(
@@ -101,9 +105,12 @@ class Load:
     async def _ask(self, session: aiohttp.ClientSession) -> Reply:
         number = self.sent % len(self.pictures)
         self.sent += 1
+        headers = {CAMERA: self.cameras[number]} if self.cameras else {}
         began, clock = time.monotonic(), time.perf_counter()
         try:
-            async with session.post(self.url + PREDICTIONS_PATH, data=self.pictures[number]) as response:
+            async with session.post(
+                self.url + PREDICTIONS_PATH, data=self.pictures[number], headers=headers
+            ) as response:
                 body = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError):
             return Reply(began, time.perf_counter() - clock, number, 0)

@@ -1,8 +1,6 @@
-"""Drawn streets: those that the page offers, the same every time, and new ones to ask about."""
+"""Drawn streets that the page offers, the same every time."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from belisha.components.route.gateway import Sample
 
@@ -24,18 +22,3 @@ def sample_streets() -> tuple[Sample, ...]:
         image = draw_street(settings, 0).image_rgb
         found.append(Sample(condition.replace("_", " ").capitalize(), encode_jpeg(image, _QUALITY)))
     return tuple(found)
-
-
-def new_streets(source: str, count: int) -> list[bytes]:
-    """Encoded pictures of the kind that a `synthetic://` source draws, but of streets that it never shows.
-
-    Args:
-        source: such as `synthetic://streets?pictures=300&seed=7`.
-        count: how many, 1 or more.
-    """
-    from belisha.components.acquire.synthetic import draw_street, parse_synthetic_uri
-    from belisha.components.acquire.synthetic.folder import encode_jpeg
-
-    known = parse_synthetic_uri(source)
-    settings = replace(known, seed=known.seed + 1, pictures=count)
-    return [encode_jpeg(draw_street(settings, index).image_rgb, settings.jpeg_quality) for index in range(count)]

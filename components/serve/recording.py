@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from belisha.components.shared.storage import open_store, scheme_of
 
 METRICS_FOLDER = "BELISHA_METRICS_FOLDER"
 LOG_SECONDS = "BELISHA_LOG_SECONDS"
+UNIFORM_RATIO, PAIRED_RATIO = "BELISHA_REVIEW_UNIFORM_RATIO", "BELISHA_REVIEW_PAIRED_RATIO"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ def settings_from_environment(
         model_version: that serves.
         storage_uri: of log and pictures.
         environment: PREDICTOR_ID, SELDON_DEPLOYMENT_ID, GUNICORN_WORKERS, GRPC_WORKERS; and of ours BELISHA_METRICS_PORT,
-            BELISHA_METRICS_FOLDER, BELISHA_LISTEN_HOST, BELISHA_LOG_SECONDS.
+            BELISHA_METRICS_FOLDER, BELISHA_LISTEN_HOST, BELISHA_LOG_SECONDS,
+            BELISHA_REVIEW_UNIFORM_RATIO, BELISHA_REVIEW_PAIRED_RATIO.
 
     Raises:
         InputError: a number is none.
@@ -73,8 +76,28 @@ def settings_from_environment(
         metrics_folder=Path(folder) if folder else None,
         metrics_address=metrics_address(environment),
         log=LogSettings(shard_seconds=_number(environment, LOG_SECONDS, 60)),
-        sampling=SamplingSettings(writers=max(1, writers)),
+        sampling=_sampling(environment, max(1, writers)),
     )
+
+
+def _sampling(environment: Mapping[str, str], writers: int) -> SamplingSettings:
+    usual = SamplingSettings()
+    return SamplingSettings(
+        uniform_ratio=_ratio(environment, UNIFORM_RATIO, usual.uniform_ratio),
+        paired_ratio=_ratio(environment, PAIRED_RATIO, usual.paired_ratio),
+        writers=writers,
+    )
+
+
+def _ratio(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise InputError(f"{name} is {text!r}, expected a number from 0 to 1: correct the environment")
+    return value
 
 
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:

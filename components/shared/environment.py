@@ -51,6 +51,8 @@ VARIABLES = (
     Variable("BELISHA_PUSHGATEWAY", "none", "Address of a Prometheus Pushgateway that takes the metrics of the loop's jobs."),
     Variable("BELISHA_READ_SECONDS", "`20`", "How long a client may take to deliver a request to a predictor."),
     Variable("BELISHA_RETRAIN_CONFIG", "none", "Default of `--config` of `belisha retrain`: policy and run parameters."),
+    Variable("BELISHA_REVIEW_PAIRED_RATIO", "`0.25`", "Share of the requests answered by both models that is kept for review."),
+    Variable("BELISHA_REVIEW_UNIFORM_RATIO", "`0.01`", "Share of all requests that is kept for review, drawn blindly."),
     Variable("BELISHA_STORAGE_URI", "none", "Default of `--storage`: where pictures, models and the ledger live."),
 )  # fmt: skip
 

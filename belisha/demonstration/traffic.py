@@ -1,22 +1,16 @@
-"""The demonstration's last part: both models serve, and a few hundred requests are split between them."""
+"""Requests that were divided between the models: who answered how many how fast, and what each found."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 import numpy as np
 
-from belisha.components.route.gateway import GatewaySettings
-from belisha.components.route.traffic import split_traffic
-from belisha.components.shared.errors import BelishaError
+from belisha.components.route.routing import Target
 from belisha.components.shared.images import decode_rgb
-from belisha.components.shared.progress import ProgressEvent, ProgressSink
-from belisha.components.shared.registry import open_registry
 from belisha.components.shared.report import (
     BLUE,
     GREEN,
@@ -33,8 +27,7 @@ from belisha.components.shared.report import (
     table,
 )  # fmt: skip
 from belisha.components.shared.report import figure as figure_block
-from belisha.serving.load import Load, Reply, client_session
-from belisha.serving.serve import ServeOptions, default_cache_dir, serving
+from belisha.serving.load import Reply
 
 _STEP = "serve"
 _COLOURS = {"champion": GREEN, "challenger": BLUE}
@@ -102,67 +95,25 @@ class ServingResult:
         return f"{self.answered} of {self.requests} requests were answered: {shares}"
 
 
-def serve_and_split(
-    storage_uri: str,
-    pictures: Sequence[bytes],
-    progress: ProgressSink,
-    *,
-    requests: int = 300,
-    challenger_ratio: float = 0.2,
-    clients: int = 2,
-    examples: int = 3,
-    cache_dir: Path | None = None,
-    python: Path | None = None,
+def result_of(
+    replies: Sequence[Reply], targets: Sequence[Target], clients: int, examples: Sequence[Example] = ()
 ) -> ServingResult:
-    """Serve what the ledger says on a free port, give the challenger its share, and send requests.
+    """What came of requests under one division of the traffic.
 
     Args:
-        storage_uri: with a champion; without a challenger the champion serves alone and nothing is split.
-        pictures: encoded, sent in turn.
-        progress: told of every answer.
-        requests: how many.
-        challenger_ratio: share for the challenger, 0..1, written to the ledger.
-        clients: that ask at a time, each one after another.
-        examples: pictures shown to both models.
-        cache_dir: for fetched models; None takes the user's.
-        python: of the predictors' environment; None looks for it.
-
-    Raises:
-        BelishaError: a predictor did not start, or there is no champion.
+        replies: at least one.
+        targets: among which the gateway divided them, the champion first.
+        clients: that asked at a time.
+        examples: pictures shown to all models.
     """
-    if not pictures:
-        raise BelishaError("there is no picture to send: give at least one")
-    if open_registry(storage_uri, must_exist=True).ledger.state().challenger is not None:
-        split_traffic(storage_uri, challenger_ratio, reason="demonstration")
-    options = ServeOptions(
-        storage_uri, GatewaySettings(port=0), python=python, cache_dir=cache_dir or default_cache_dir()
-    )
-    return asyncio.run(_served(options, pictures, progress, requests, clients, examples))
-
-
-async def _served(
-    options: ServeOptions, pictures: Sequence[bytes], progress: ProgressSink, requests: int, clients: int, examples: int
-) -> ServingResult:
-    replies: list[Reply] = []
-
-    def take(reply: Reply) -> None:
-        replies.append(reply)
-        progress(ProgressEvent(_STEP, len(replies), requests, "requests"))
-
-    loop = asyncio.get_running_loop()
-    async with serving(options, progress) as running, client_session() as session:
-        load = Load(running.url, pictures)
-        begin = loop.time()
-        await load.closed(session, clients=clients, requests=requests, take=take)
-        seconds = loop.time() - begin
-        shown = [await _example(running.url, session, data) for data in pictures[:examples]]
-        targets = running.gateway.fleet.targets
     answered = [reply for reply in replies if reply.status == 200]
+    seconds = max(one.began + one.seconds for one in replies) - min(one.began for one in replies)
     models = tuple(_traffic(one.version, one.role, one.traffic_ratio, answered) for one in targets)
-    return ServingResult(requests, len(answered), len(answered) / seconds, clients, models, tuple(shown))
+    return ServingResult(len(replies), len(answered), len(answered) / seconds, clients, models, tuple(examples))
 
 
-async def _example(url: str, session: aiohttp.ClientSession, data: bytes) -> Example:
+async def example_of(url: str, session: aiohttp.ClientSession, data: bytes) -> Example:
+    """A picture as all models that serve at an address answer it."""
     async with session.post(f"{url}/api/v1.0/compare", data=data) as response:
         answers = json.loads(await response.read())["answers"]
     return Example(data, {one["role"]: one["answer"]["boxes"] for one in answers if one["status"] == 200})
