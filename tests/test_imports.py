@@ -57,6 +57,14 @@ def layer(module: str) -> str:
 ALLOWED = {
     "belisha.cli": (
         *("belisha.cli", "belisha.monitoring", "belisha.pipelines", "belisha.retraining", "belisha.serving"),
+        "belisha.demonstration",
+        "belisha.components",
+    ),
+    "belisha.demonstration": (
+        "belisha.demonstration",
+        "belisha.retraining",
+        "belisha.serving",
+        "belisha.pipelines",
         "belisha.components",
     ),
     "belisha.kubectl": ("belisha.kubectl", "belisha.cli", "belisha.components"),
