@@ -9,7 +9,10 @@ import os
 
 from belisha import __version__
 
-ROLES = ("acquire", "split", "baseline", "train", "validate", "compare", "release", "serve", "route", "drift", "review", "experiment")
+ROLES = (
+    *("acquire", "split", "baseline", "train", "validate", "compare", "release"),
+    *("serve", "route", "drift", "review", "experiment"),
+)
 
 
 def image_of(role: str) -> str:
