@@ -109,7 +109,17 @@ def build_command(engine: str, image: Image, commit: Commit) -> list[str]:
         ],
     }[engine]
     values = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
-    return [*command, *values, "--target", image.target, "--file", "docker/Containerfile", "--tag", reference(image), "."]
+    return [
+        *command,
+        *values,
+        "--target",
+        image.target,
+        "--file",
+        "docker/Containerfile",
+        "--tag",
+        reference(image),
+        ".",
+    ]
 
 
 def main() -> int:
