@@ -75,7 +75,8 @@ def first_run(workdir: Path, progress: ProgressSink) -> FirstRun:
 
     folder = run_locally(workdir, pipeline_arguments(given, []), named)
     found = FirstRun(workdir, folder, storage_uri, folder.metadata("train-detector", "model")["weights_uri"])
-    write_demo_report(found)
+    if not found.report.exists():
+        write_demo_report(found)
     return found
 
 

@@ -116,6 +116,13 @@ class Play:
         self._frames = _Frames(source)
         self.story = Story(before=self._state().champion or "")
 
+    @property
+    def is_over(self) -> bool:
+        """Whether an earlier start has played it to the end: the run that drift asked for has ended, and so has the trial."""
+        alert = self._alert()
+        found = self._trigger.find(f"retrain-{alert.cause_id}") if alert is not None else None
+        return found is not None and found.status is RunStatus.SUCCEEDED and self._state().challenger is None
+
     async def run(self) -> Story:
         """Serve, watch, retrain, and judge; raises BelishaError when a part fails."""
         policy = self._workdir / "policy.yaml"

@@ -47,7 +47,13 @@ def _demo(workdir: Annotated[Path, typer.Option(help="Where everything is kept."
             print_sentence(f"it did not pass its gates, so there is nothing to serve; report: {first.report}")
             raise typer.Exit(1)
         parameters = {**CHALLENGER, "train_weights_uri": first.weights_uri}
-        story = asyncio.run(Play(workdir, first.storage_uri, STREETS, parameters, progress).run())
+        play = Play(workdir, first.storage_uri, STREETS, parameters, progress)
+        if play.is_over:
+            print_sentence(
+                f"this was played to its end before; remove {workdir} to play it again; report: {first.report}"
+            )
+            return
+        story = asyncio.run(play.run())
         accuracy = accuracy_by_condition(STREETS, _models(first, workdir), progress)
     later = [story.retrained] if story.retrained is not None else []
     write_demo_report(first, later, story_sections(story, accuracy, STREETS))
