@@ -53,6 +53,13 @@ def end_command(engine: str, name: str) -> list[str]:
     return ["ctr", "task", "kill", "--signal", "SIGTERM", name] if engine == "ctr" else [engine, "stop", name]
 
 
+def inside_command(engine: str, name: str, command: Sequence[str]) -> list[str]:
+    """The command line that runs one more program in a running container."""
+    if engine == "ctr":
+        return ["ctr", "task", "exec", "--exec-id", uuid.uuid4().hex[:8], name, *command]
+    return [engine, "exec", name, *command]
+
+
 def hand_over(engine: str, image: str, folder: Path) -> None:
     """Let containerd have an image that buildah has built; the other engines see their own."""
     if engine != "ctr":

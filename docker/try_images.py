@@ -19,26 +19,29 @@ import time
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from containers import Start, command_of, end_command, hand_over, usable_engine
+from containers import Start, command_of, end_command, hand_over, inside_command, usable_engine
+from description import describe
 from images import IMAGES, reference
 
 from belisha.components.shared.errors import EXIT_INCONCLUSIVE, EXIT_OK
 from belisha.pipelines.compiling import compiled_path
 
+# Settings that beat the cheap heuristics after two minutes on two CPU cores, so that there is a champion to serve.
 PIPELINE = {
-    "data_sources": ["synthetic://streets?pictures=60&seed=5&pedestrians=3-6"],
+    "data_sources": ["synthetic://streets?pictures=300&seed=7&pedestrians=4-9&conditions=day"],
+    "split_ratios": "70/10/20",
     "train_architecture": "street-pico.yaml",
-    "train_epochs": 2,
-    "train_image_size": 192,
-    "train_batch": 4,
+    "train_epochs": 10,
+    "train_image_size": 320,
+    "train_batch": 5,
     "train_learning_rate": 0.01,
     "train_workers": 0,
-    # Two epochs teach nothing: what is tried here is the images, so that any model may become champion.
+    "train_augmentation_ratio": 0.2,
+    # What else runs on this machine is not the candidate's fault.
     "gate_max_latency_p95_seconds": 0.0,
     "run_id": "try-images",
 }
@@ -91,6 +94,12 @@ class Trials:
             hand_over(self.engine, reference(image), self.folder)
             self._handed_over.add(name)
         return Start(reference(image), command, self.folder, environment, network)
+
+    def check_health(self, start: Start, path: str) -> None:
+        """What the image's HEALTHCHECK runs, inside the running container; raises RuntimeError unless it is content."""
+        command = inside_command(self.engine, start.name, ["python", "/opt/belisha/health.py", path])
+        if subprocess.run(command, check=False).returncode:
+            raise RuntimeError(f"the image's health check of {path} failed")
 
     def record(self, name: str, what: str, code: int, wanted: tuple[int, ...], seconds: float) -> None:
         """Remember a container's end and say it."""
@@ -145,7 +154,8 @@ def serve(trials: Trials, storage: str, port: int) -> None:
         INCLUDE_METRICS_IN_CLIENT_RESPONSE="false",
         PREDICTIVE_UNIT_PARAMETERS=json.dumps(_parameters(models / "model", storage)),
     )
-    _while_running(trials, "serve", "serve 20 pictures over HTTP", start, lambda: _ask(trials, port))
+    health = f"http://127.0.0.1:{port}/health/status"
+    _while_running(trials, "serve", "serve 20 pictures over HTTP", start, health, lambda: _ask(trials, start, port))
 
 
 def _parameters(model: Path, storage: str) -> list[dict[str, str]]:
@@ -153,7 +163,7 @@ def _parameters(model: Path, storage: str) -> list[dict[str, str]]:
     return [{"name": name, "value": value, "type": "STRING"} for name, value in values.items()]
 
 
-def _ask(trials: Trials, port: int) -> None:
+def _ask(trials: Trials, start: Start, port: int) -> None:
     """Send stored pictures; every answer must have the boxes' key."""
     pictures = [path for path in sorted((trials.folder / "storage/pictures").rglob("*")) if path.is_file()][:20]
     for picture in pictures:
@@ -163,6 +173,9 @@ def _ask(trials: Trials, port: int) -> None:
         with urllib.request.urlopen(request, timeout=30) as answer:
             if "boxes" not in answer.read().decode():
                 raise RuntimeError(f"the answer to {picture.name} has no boxes")
+    if len(pictures) < 20:
+        raise RuntimeError(f"only {len(pictures)} pictures were there to ask about")
+    trials.check_health(start, "/health/status")
 
 
 def route(trials: Trials, port: int) -> None:
@@ -181,24 +194,31 @@ def route(trials: Trials, port: int) -> None:
         GRPC_WORKERS="0",
         PREDICTIVE_UNIT_PARAMETERS=json.dumps([{"name": n, "type": t, "value": v} for n, t, v in values]),
     )
-    _while_running(trials, "route", "route between two predictors", start, lambda: _route_once(port))
+    health = f"http://127.0.0.1:{port}/health/ping"
+    _while_running(
+        trials, "route", "route between two predictors", start, health, lambda: _route_once(trials, start, port)
+    )
 
 
-def _route_once(port: int) -> None:
+def _route_once(trials: Trials, start: Start, port: int) -> None:
+    """Ask for one decision; it must name one of the two branches."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/route", b'{"data": {"ndarray": [1]}}', {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
-        json.loads(answer.read())
+        branch = json.loads(answer.read())["data"]["ndarray"]
+    if branch not in ([[0]], [[1]]):
+        raise RuntimeError(f"the router answered {branch}, which is no branch")
+    trials.check_health(start, "/health/ping")
 
 
-def _while_running(trials: Trials, name: str, what: str, start: Start, ask: Any) -> None:
-    """Ask a server once it is ready, then end it; its exit code after SIGTERM is what counts."""
+def _while_running(trials: Trials, name: str, what: str, start: Start, health: str, ask: Callable[[], None]) -> None:
+    """Ask a server once its address of health answers, then end it; its exit code after SIGTERM counts, too."""
     began = time.monotonic()
     process = subprocess.Popen(command_of(trials.engine, start))
     code = 1
     try:
-        _wait_until_ready(process, int(start.environment["PREDICTIVE_UNIT_HTTP_SERVICE_PORT"]))
+        _wait_until_ready(process, health)
         ask()
         code = EXIT_OK
     except (OSError, RuntimeError, ValueError) as error:
@@ -209,13 +229,13 @@ def _while_running(trials: Trials, name: str, what: str, start: Start, ask: Any)
     trials.record(name, what, code or (0 if ended in (0, 143) else ended), (EXIT_OK,), time.monotonic() - began)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], health: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"it ended with {process.returncode} before it was ready")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ping", timeout=5):
+            with urllib.request.urlopen(health, timeout=5):
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.5)
@@ -232,6 +252,21 @@ def watch(trials: Trials, storage: str) -> None:
     judge = ["belisha", "experiment", "judge", "--storage", storage, "--json"]
     trials.run("experiment", "judge the experiment", judge, wanted=(EXIT_OK, EXIT_INCONCLUSIVE))
     trials.run("release", "history", ["belisha", "history", "--storage", storage])
+    trials.run("release", "controller's help", ["belisha", "controller", "--help"])
+
+
+def export(trials: Trials, storage: str, port: int) -> None:
+    """Read what the ledger says through the exporter of the release image."""
+    command = ["belisha", "exporter", "--storage", storage, "--port", str(port)]
+    address = f"http://127.0.0.1:{port}/metrics"
+    start = trials.start("release", command, network=True)
+    _while_running(trials, "release", "export the ledger's metrics", start, address, lambda: _scrape(address))
+
+
+def _scrape(address: str) -> None:
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        if "belisha_ledger_role_info{" not in answer.read().decode():
+            raise RuntimeError("the exporter names no role")
 
 
 def inspect(trials: Trials) -> None:
@@ -243,16 +278,37 @@ def inspect(trials: Trials) -> None:
 
 
 def page(trials: Trials) -> str:
-    """What ran, as Markdown."""
-    sizes = {image.name: _size_megabytes(reference(image)) for image in IMAGES}
-    rows = [
-        f"| {trial.image} | {trial.what} | {trial.exit_code} | {trial.seconds:.1f} | {'yes' if trial.passed else '**no**'} |"
+    """What was built and what ran, as Markdown."""
+    described = {image: describe(reference(image)) for image in IMAGES}
+    commits = ", ".join(sorted({said.revision[:12] for said in described.values()}))
+    built = f"These were built from commit {commits} and run by {trials.engine}."
+    sizes = [
+        f"| {image.name} | {said.size_megabytes} | {_word(image.shell)} | {_word(image.target != 'job')} |"
+        for image, said in described.items()
+    ]
+    runs = [
+        f"| {trial.image} | {trial.what} | {trial.exit_code} | {trial.seconds:.1f} | {_word(trial.passed)} |"
         for trial in trials.done
     ]
-    shells = {image.name: "yes" if image.shell else "no" for image in IMAGES}
-    table = [f"| {name} | {size or '?'} | {shells[name]} |" for name, size in sizes.items()]
-    head = ["# Container images", "", *_PREFACE, "", "| image | MB, unpacked | shell |", "|---|---|---|", *table]
-    return "\n".join([*head, "", "## Each of them run", "", *_RUNS, "", *_HEADER, *rows, ""])
+    lines = [
+        "# Container images",
+        "",
+        *_PREFACE,
+        built,
+        "",
+        *_SIZES_HEADER,
+        *sizes,
+        "",
+        "## Each of them run",
+        "",
+        *_RUNS,
+        "",
+    ]
+    return "\n".join([*lines, *_RUNS_HEADER, *runs, ""])
+
+
+def _word(yes: bool) -> str:
+    return "yes" if yes else "no"
 
 
 _PREFACE = (
@@ -263,27 +319,11 @@ _PREFACE = (
     "This page is written by `.venv/bin/python docker/try_images.py --folder DIR --log docs/images.md`.",
 )
 _RUNS = (
-    "As user 8888 with a read-only root, /tmp and one folder to write, no network but for the two servers. The pipeline's",
+    "As user 8888 with a read-only root, /tmp and one folder to write, no network but for the three servers. The pipeline's",
     "steps are started by the command that stands in the compiled pipeline. Exit code 3: too little to judge.",
 )
-_HEADER = ("| image | what | exit code | seconds | as it should |", "|---|---|---|---|---|")
-
-
-def _size_megabytes(image: str) -> int | None:
-    for command in (
-        ["buildah", "inspect", "--type", "image"],
-        ["podman", "image", "inspect"],
-        ["docker", "image", "inspect"],
-    ):
-        try:
-            found = subprocess.run([*command, image], capture_output=True, check=True).stdout
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        value = json.loads(found)
-        size = (value[0] if isinstance(value, list) else value).get("Size")
-        if size:
-            return round(size / 1e6)
-    return None
+_SIZES_HEADER = ("| image | MB, unpacked | shell | health check |", "|---|---|---|---|")
+_RUNS_HEADER = ("| image | what | exit code | seconds | as it should |", "|---|---|---|---|---|")
 
 
 def main() -> int:
@@ -291,7 +331,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="empty folder for data, models and logs")
     parser.add_argument("--log", type=Path, help="write what ran as Markdown")
-    parser.add_argument("--port", type=int, default=19000, help="first of three free ports on loopback")
+    parser.add_argument("--port", type=int, default=19000, help="the first of 21 free ports on loopback")
     options = parser.parse_args()
     engine = usable_engine()
     if engine is None:
@@ -307,6 +347,7 @@ def main() -> int:
     serve(trials, storage, options.port)
     route(trials, options.port + 10)
     watch(trials, storage)
+    export(trials, storage, options.port + 20)
     if options.log:
         options.log.write_text(page(trials))
     return int(not all(trial.passed for trial in trials.done))
