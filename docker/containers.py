@@ -66,7 +66,16 @@ def hand_over(engine: str, image: str, folder: Path) -> None:
         return
     archive = folder / f"image-{uuid.uuid4().hex[:8]}.tar"
     try:
-        _run(["buildah", "push", "--quiet", image, f"oci-archive:{archive}:{_in_containerd(image)}"])
+        _run(
+            [
+                "buildah",
+                "push",
+                "--quiet",
+                "--disable-compression",
+                image,
+                f"oci-archive:{archive}:{_in_containerd(image)}",
+            ]
+        )
         _run(["ctr", "image", "import", str(archive)])
     finally:
         archive.unlink(missing_ok=True)

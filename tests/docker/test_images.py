@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import runpy
 import subprocess
@@ -106,21 +107,66 @@ def versions(lock: Path) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9][a-z0-9._-]*)(?:\[[^]]*\])?==([^ ;\\]+)", lock.read_text(), re.MULTILINE))
 
 
+def stages() -> dict[str, str]:
+    """Text of each stage of the Containerfile, by its name."""
+    parts = re.split(r"^FROM \S+ AS (\S+)$", CONTAINERFILE, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
 def test_containers_run_as_a_number() -> None:
-    users = re.findall(r"^USER (.+)$", CONTAINERFILE, re.MULTILINE)
-    final = re.split(r"^FROM .* AS (?:with-shell|without-shell)$", CONTAINERFILE, flags=re.MULTILINE)[1:]
-    assert len(final) == 2
-    assert all(re.search(r"^USER 8888:8888$", stage, re.MULTILINE) for stage in final)
-    assert set(users) <= {"8888:8888", "0:0"}
+    found = stages()
+    assert re.findall(r"^USER (.+)$", CONTAINERFILE, re.MULTILINE) == ["8888:8888"]
+    assert re.search(r"^USER 8888:8888$", found["image"], re.MULTILINE)
+    for target in {image.target for image in IMAGES.values()}:
+        assert f"FROM image AS {target}\n" in CONTAINERFILE
+
+
+@pytest.mark.parametrize("label", ["title", "description", "version", "revision", "created", "licenses", "base.name"])
+def test_images_are_labelled(label: str) -> None:
+    assert f'org.opencontainers.image.{label}="' in stages()["image"]
+
+
+@pytest.mark.parametrize(("name", "path"), [("serve", "/health/status"), ("route", "/health/ping")])
+def test_servers_have_a_health_check_that_is_no_shell_command(name: str, path: str) -> None:
+    [check] = re.findall(r"^HEALTHCHECK .*CMD (.+)$", stages()[IMAGES[name].target], re.MULTILINE)
+    assert json.loads(check) == ["python", "/opt/belisha/health.py", path]
+
+
+def test_a_job_has_no_health_check() -> None:
+    assert "HEALTHCHECK" not in stages()["job"] + stages()["image"]
+    assert {name for name, image in IMAGES.items() if image.target == "job"} == set(ROLES) - {"serve", "route"}
+
+
+def test_what_starts_a_server_is_what_the_chart_starts() -> None:
+    chart = (ROOT / "helm/belisha/templates/_release.tpl").read_text()
+    for name in ("serve", "route"):
+        [command] = re.findall(r"^CMD (\[.+)$", stages()[name], re.MULTILINE)
+        assert f"command: [{', '.join(json.loads(command))}]" in chart
+
+
+def test_the_source_comes_after_the_requirements() -> None:
+    image = stages()["image"]
+    assert image.index("--from=requirements") < image.index("--from=package") < image.index("ARG REVISION")
+    assert "COPY components" not in stages()["requirements"]
+
+
+def test_every_installation_is_of_hashed_requirements_or_of_our_own_wheel() -> None:
+    installs = re.findall(r"(?:pip install|uv pip sync) [^\n&]*", CONTAINERFILE)
+    assert len(installs) == 3
+    assert all("--require-hashes" in one or ("--no-deps" in one and "/build/wheel/" in one) for one in installs)
+    assert names_in(DOCKER / "requirements/kfp.txt") == {"kfp"}
+    assert versions(DOCKER / "requirements/kfp.txt").items() <= versions(ROOT / "requirements/local.txt").items()
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman", "buildah"])
 @pytest.mark.parametrize("name", ["train", "serve"])
 def test_the_command_builds_that_image(engine: str, name: str) -> None:
-    command = TABLE["build_command"](engine, IMAGES[name], "abc")
+    commit = TABLE["Commit"]("abc", "2026-01-02T03:04:05+00:00")
+    command = TABLE["build_command"](engine, IMAGES[name], commit)
     assert command[0] == engine
-    assert f"COMPONENT={name}" in command
-    assert command[command.index("--target") + 1] == ("with-shell" if name == "train" else "without-shell")
+    assert {f"COMPONENT={name}", "REVISION=abc", "CREATED=2026-01-02T03:04:05+00:00"} <= set(command)
+    assert f"BASE={'with-shell' if name == 'train' else 'without-shell'}" in command
+    assert command[command.index("--target") + 1] == ("job" if name == "train" else "serve")
     assert f"belisha/{name}:" in command[command.index("--tag") + 1]
 
 
