@@ -4,7 +4,7 @@
 
 The compiled training pipeline runs step by step, each in its own image through the very command that KFP would use; then the
 champion it made is served and asked, the router starts, and drift, review and the experiment's judge look at what was logged.
-Needs the images (`make images`), the environment of `make setup`, and docker, podman, or containerd with buildah.
+Needs the images (`make images`), the environment of `make setup`, and docker, podman, or runc with buildah.
 Exit codes: 0 all ran, 1 one did not, 2 usage.
 """
 
@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from containers import Start, command_of, end_command, hand_over, inside_command, usable_engine
+from containers import Start, command_of, end_command, hand_over, inside_command, take_back, usable_engine
 from description import describe
 from images import IMAGES, reference
 
@@ -68,14 +68,14 @@ class Trials:
     """Runs containers one after the other and remembers what came of them.
 
     Args:
-        engine: docker, podman or ctr.
+        engine: docker, podman or runc.
         folder: mounted into every container.
     """
 
     def __init__(self, engine: str, folder: Path) -> None:
         self.engine, self.folder = engine, folder
         self.done: list[Trial] = []
-        self._handed_over: set[str] = set()
+        self._known_as: dict[str, str] = {}
 
     def run(
         self, name: str, what: str, command: Sequence[str], *, wanted: tuple[int, ...] = (EXIT_OK,), **environment: str
@@ -90,10 +90,9 @@ class Trials:
     def start(self, name: str, command: Sequence[str], *, network: bool = False, **environment: str) -> Start:
         """A container of one of our images, which the engine has by now."""
         image = next(image for image in IMAGES if image.name == name)
-        if name not in self._handed_over:
-            hand_over(self.engine, reference(image), self.folder)
-            self._handed_over.add(name)
-        return Start(reference(image), command, self.folder, environment, network)
+        if name not in self._known_as:
+            self._known_as[name] = hand_over(self.engine, reference(image))
+        return Start(self._known_as[name], command, self.folder, environment, network)
 
     def check_health(self, start: Start, path: str) -> None:
         """What the image's HEALTHCHECK runs, inside the running container; raises RuntimeError unless it is content."""
@@ -335,19 +334,22 @@ def main() -> int:
     options = parser.parse_args()
     engine = usable_engine()
     if engine is None:
-        parser.error("nothing here runs containers: start docker, podman, or containerd with buildah beside it")
+        parser.error("nothing here runs containers: start docker or podman, or install runc beside buildah")
     folder = options.folder.resolve()
     (folder / "storage").mkdir(parents=True)
     for path in (folder, folder / "storage"):
         path.chmod(0o777)
     trials = Trials(engine, folder)
     storage = str(folder / "storage")
-    inspect(trials)
-    train(trials, storage)
-    serve(trials, storage, options.port)
-    route(trials, options.port + 10)
-    watch(trials, storage)
-    export(trials, storage, options.port + 20)
+    try:
+        inspect(trials)
+        train(trials, storage)
+        serve(trials, storage, options.port)
+        route(trials, options.port + 10)
+        watch(trials, storage)
+        export(trials, storage, options.port + 20)
+    finally:
+        take_back()
     if options.log:
         options.log.write_text(page(trials))
     return int(not all(trial.passed for trial in trials.done))
