@@ -176,7 +176,11 @@ def route(trials: Trials, port: int) -> None:
     """Start the in-graph router and see it healthy."""
     policy = trials.folder / "policy.yaml"
     policy.write_text("{}\n")
-    values = [("policy_path", "STRING", str(policy)), ("challenger_traffic_ratio", "FLOAT", "0.25")]
+    values = [
+        ("children", "STRING", "v1,v2"),
+        ("challenger_traffic_ratio", "FLOAT", "0.25"),
+        ("policy_path", "STRING", str(policy)),
+    ]
     start = trials.start(
         "route",
         ["seldon-core-microservice", "belisha.components.route.router.TrafficRouter", "--service-type", "ROUTER"],
@@ -184,7 +188,6 @@ def route(trials: Trials, port: int) -> None:
         PREDICTIVE_UNIT_HTTP_SERVICE_PORT=str(port),
         PREDICTIVE_UNIT_METRICS_SERVICE_PORT=str(port + 1),
         BELISHA_METRICS_PORT=str(port + 2),
-        BELISHA_LISTEN_HOST="127.0.0.1",
         GRPC_WORKERS="0",
         PREDICTIVE_UNIT_PARAMETERS=json.dumps([{"name": n, "type": t, "value": v} for n, t, v in values]),
     )
