@@ -102,6 +102,8 @@ def test_module_keeps_the_rules(path: Path) -> None:
     roots = {name.split(".")[0] for name in names}
     if layer(module) != "belisha.components.train":
         assert not roots & TRAIN_ONLY, "only components/train may import these"
+    if module not in ("belisha.components.train.environment", "belisha.components.train.yolo"):
+        assert "ultralytics" not in roots, "components/train/yolo.py is the one door to it"
     if module.startswith("belisha.components.") and path.name != "component.py":
         assert "kfp" not in roots, "a component's logic never imports kfp"
 

@@ -30,12 +30,12 @@ _WITHOUT_EFFECT = ("checkpoint_time_ratio", "weights_uri", "workers", "threads")
 
 def training_key(settings: TrainSettings, dataset_digest: str, split_digest: str, weights_digest: str) -> str:
     """Digest of all that decides the result of a training, the versions of the software included."""
-    import ultralytics
+    from belisha.components.train import yolo
 
     chosen = {name: value for name, value in settings.to_json().items() if name not in _WITHOUT_EFFECT}
     description = Path(settings.architecture)
     chosen["architecture"] = sha256_of_file(description) if description.is_file() else settings.architecture
-    versions = [__version__, ultralytics.__version__, torch.__version__]
+    versions = [__version__, yolo.__version__, torch.__version__]
     return sha256_hex(canonical_json([chosen, dataset_digest, split_digest, weights_digest, versions]))
 
 

@@ -129,7 +129,7 @@ class TorchDetector:
     """The trained model through ultralytics' own prediction: its letterbox, its suppression, its rescaling."""
 
     def __init__(self, model: Any, size_px: int, thresholds: Thresholds) -> None:
-        from ultralytics import YOLO
+        from belisha.components.train.yolo import YOLO
 
         self._yolo = YOLO("yolov8n.yaml", task="detect", verbose=False)
         self._yolo.model = copy.deepcopy(model)

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from ultralytics.data.build import InfiniteDataLoader
-from ultralytics.data.dataset import YOLODataset
 
 from belisha.components.train.layout import TrainPicture, paint_ignored, read_index
+from belisha.components.train.yolo import InfiniteDataLoader, YOLODataset
 
 # Decoded pictures that one loading process keeps for mosaics and for the next epoch.
 CACHE_BYTES = 256_000_000

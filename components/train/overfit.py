@@ -15,9 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from ultralytics.cfg import get_cfg
-from ultralytics.utils.metrics import box_iou
-from ultralytics.utils.nms import non_max_suppression
 
 from belisha.components.shared.errors import NoDataError, TrainingError
 from belisha.components.shared.progress import ProgressEvent, ProgressSink
@@ -25,6 +22,7 @@ from belisha.components.train.job import Job
 from belisha.components.train.layout import TrainPicture
 from belisha.components.train.loader import ManifestDataset
 from belisha.components.train.weights import build_model
+from belisha.components.train.yolo import box_iou, get_cfg, non_max_suppression
 
 STEP = "overfit"
 PICTURES = 4

@@ -11,9 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import DEFAULT_CFG, LOCAL_RANK, RANK
-from ultralytics.utils.torch_utils import unwrap_model
 
 from belisha.components.shared.errors import TrainingError
 from belisha.components.shared.manifest import CLASSES
@@ -25,6 +22,7 @@ from belisha.components.train.job import Job
 from belisha.components.train.loader import EpochOrder, ManifestDataset, training_loader
 from belisha.components.train.settings import TrainSettings
 from belisha.components.train.weights import build_model
+from belisha.components.train.yolo import DEFAULT_CFG, LOCAL_RANK, RANK, DetectionTrainer, unwrap_model
 
 STEP = "train"
 _SECONDS_BETWEEN_EVENTS = 0.5

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ultralytics.nn.modules import Detect
-from ultralytics.nn.tasks import DetectionModel, load_checkpoint
 
 from belisha.components.shared.errors import DigestError, InputError, NotFoundError
 from belisha.components.shared.files import sha256_hex, write_bytes_atomic
 from belisha.components.shared.manifest import CLASSES
 from belisha.components.shared.storage import open_store
 from belisha.components.train.settings import TrainSettings
+from belisha.components.train.yolo import Detect, DetectionModel, load_checkpoint
 
 # Names under which other data sets know our one class, best first.
 PEDESTRIAN_NAMES = ("pedestrian", "person", "people", "human", "walker")

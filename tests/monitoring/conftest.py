@@ -9,7 +9,7 @@ import pytest
 from tests.monitoring.living import Living, living
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
     with living(tmp_path_factory.mktemp("living")) as found:
         yield found
