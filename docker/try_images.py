@@ -317,7 +317,7 @@ _PREFACE = (
 )
 _RUNS = (
     "As user 8888 with a read-only root, /tmp and one folder to write, no network but for the three servers. The pipeline's",
-    "steps are started by the command that stands in the compiled pipeline, and the health checks of `serve` and `route` are run",
+    "steps are started by the command that stands in the compiled pipeline; the health checks of `serve` and `route` are run",
     "inside them. Exit code 3: too little to judge.",
 )
 _SIZES_HEADER = ("| image | MB, unpacked | shell | health check |", "|---|---|---|---|")

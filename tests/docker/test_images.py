@@ -180,3 +180,14 @@ def test_the_context_holds_no_data_and_no_secret() -> None:
     ignored = (ROOT / ".containerignore").read_text()
     assert ignored == (ROOT / ".dockerignore").read_text()
     assert "\n*\n" in ignored
+
+
+def test_the_log_tells_of_every_image_and_step_and_of_no_failure() -> None:
+    log = (ROOT / "docs/images.md").read_text()
+    sizes, runs = log.split("## Each of them run")
+    assert re.findall(r"^\| ([a-z]+) \| \d{3,4} \|", sizes, re.MULTILINE) == list(IMAGES)
+    rows = [line for line in runs.splitlines() if re.match(r"\| [a-z]+ \|.* \d", line)]
+    assert {row.split("|")[1].strip() for row in rows} == set(IMAGES)
+    assert [row for row in rows if not row.endswith("| yes |")] == []
+    steps = set(re.findall(r"image: belisha/([a-z]+):", compiled_path().read_text()))
+    assert {f"pipeline step {step}" for step in steps} <= {row.split("|")[2].strip() for row in rows}
