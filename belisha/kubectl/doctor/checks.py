@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from belisha.components.release.release_template import ReleaseTemplate
-from belisha.components.shared.errors import BelishaError, InputError
-from belisha.components.shared.kube_api import ForbiddenError, KubeApi, ResourcePath
+from belisha.components.shared.kube_api import KubeApi, ResourcePath
 from belisha.components.shared.ledger import system_clock
 from belisha.components.shared.verdict import Verdict
 from belisha.kubectl.place import Place
@@ -80,25 +80,9 @@ def check(name: str) -> Callable[[Check], Check]:
     return register
 
 
-def examine(patient: Patient, *, only: Sequence[str] = ()) -> Iterator[Finding]:
-    """Findings of every check, or of those named; what a check may not see or cannot reach is a finding too.
-
-    Raises:
-        InputError: there is no check of such a name.
-    """
-    from belisha.kubectl.doctor import cluster, loop, storage, watching  # noqa: F401 - they register their checks
-
-    if unknown := [name for name in only if name not in _CHECKS]:
-        raise InputError(f"there is no check {unknown[0]!r}: give one of {', '.join(_CHECKS)}")
-    for name, function in _CHECKS.items():
-        if only and name not in only:
-            continue
-        try:
-            yield from function(patient)
-        except ForbiddenError as error:
-            yield Finding(name, Verdict.INCONCLUSIVE, str(error), "ask somebody who may look")
-        except BelishaError as error:
-            yield Finding(name, Verdict.ERROR, str(error), "repair the connection and ask again")
+def registered() -> Mapping[str, Check]:
+    """Checks by name, in the order of the chain; those of the modules that were imported."""
+    return MappingProxyType(_CHECKS)
 
 
 def passed(name: str, sentence: str) -> Finding:

@@ -41,7 +41,8 @@ def _doctor(
     """Check kinds, versions, secrets, storage, KFP, monitors, series, jobs and certificates; each finding says what to do."""
     from belisha.cli.output import print_sentence
     from belisha.components.shared.verdict import worst
-    from belisha.kubectl.doctor.checks import Patient, examine
+    from belisha.kubectl.doctor.checks import Patient
+    from belisha.kubectl.doctor.examination import examine
     from belisha.kubectl.place import find_place
     from belisha.kubectl.printers import print_table, print_value
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from belisha.components.shared.errors import ContractError, InputError
 from belisha.components.shared.verdict import Verdict
 from belisha.kubectl.doctor.certificate import certificates_of, not_after
-from belisha.kubectl.doctor.checks import Finding, Patient, examine
+from belisha.kubectl.doctor.checks import Finding, Patient
+from belisha.kubectl.doctor.examination import examine
 from belisha.kubectl.doctor.watching import matches
 from belisha.kubectl.place import place_in
 from tests.kube.api_server import Key, KubeServer
