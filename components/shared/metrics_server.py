@@ -19,6 +19,7 @@ DEFAULT_METRICS_PORT = 6001
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PATHS = ("/metrics", "/prometheus")
 _PARENT_CHECK_SECONDS = 1.0
+_REMOVAL_TRIES, _REMOVAL_PAUSE_SECONDS = 20, 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -53,9 +54,19 @@ def serve_metrics(exposition: Callable[[], bytes], host: str, port: int, tempora
     try:
         server.serve_forever(poll_interval=0.2)
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not end the clearing up half-way
         server.server_close()
         if temporary_folder is not None and os.getppid() != parent:
-            shutil.rmtree(temporary_folder, ignore_errors=True)
+            _remove(temporary_folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder into which processes that die just now may still write."""
+    for _ in range(_REMOVAL_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_REMOVAL_PAUSE_SECONDS)
 
 
 def metrics_http_server(exposition: Callable[[], bytes], host: str, port: int) -> ThreadingHTTPServer:
