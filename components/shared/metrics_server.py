@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -43,7 +44,7 @@ def serve_metrics(exposition: Callable[[], bytes], host: str, port: int, tempora
         exposition: makes the page.
         host: address to listen on.
         port: to listen on.
-        temporary_folder: removed when the parent is gone, for a killed parent cannot.
+        temporary_folder: removed at the end, for a killed parent cannot.
     """
     server = metrics_http_server(exposition, host, port)
     parent = os.getppid()
@@ -51,13 +52,14 @@ def serve_metrics(exposition: Callable[[], bytes], host: str, port: int, tempora
     # Ctrl-C reaches the whole group: the workers that still drain count on until the parent ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
-    try:
+    with contextlib.suppress(SystemExit):
         server.serve_forever(poll_interval=0.2)
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not end the clearing up half-way
-        server.server_close()
-        if temporary_folder is not None and os.getppid() != parent:
-            _remove(temporary_folder)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not end the clearing up half-way
+    server.server_close()
+    # Whoever asks to go, or is gone, counts no more. Asking whether the parent is gone would be wrong here: when one of its
+    # threads dies first, the kernel tells its death while the others still hold its place.
+    if temporary_folder is not None:
+        _remove(temporary_folder)
 
 
 def _remove(folder: Path) -> None:
