@@ -46,7 +46,7 @@ from belisha.serving.serve import ServeOptions, Serving, serving
 
 WINDOW = 50
 DRIFT = DriftSettings(window_pictures=WINDOW, min_window_pictures=25, min_reference_pictures=200, gap_seconds=0.0)
-POLICY = RetrainSettings(review_pictures=60, min_reviewed_pictures=40)
+POLICY = RetrainSettings(review_pictures=100, min_reviewed_pictures=40)
 JUDGE = ExperimentSettings(
     steps=parse_steps("20:0,50:2,100:20"), unit="request", min_requests=20, min_step_seconds=0, settle_seconds=2,
     log_lag_seconds=3, min_picture_seconds=0, max_p95_seconds=5, max_p95_ratio=0,
