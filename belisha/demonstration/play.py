@@ -21,6 +21,7 @@ from belisha.components.drift.step import CheckOutcome, CheckRequest, freeze_ref
 from belisha.components.experiment.experiment import Check, judge_experiment
 from belisha.components.experiment.settings import ExperimentSettings, parse_steps
 from belisha.components.experiment.sources import Sources
+from belisha.components.retrain.cause import run_name_of
 from belisha.components.retrain.settings import RetrainSettings
 from belisha.components.retrain.trigger import RunStatus
 from belisha.components.review.choose import ChoiceSettings
@@ -55,6 +56,7 @@ JUDGE = ExperimentSettings(
 SKY = (("day", 3 * WINDOW), ("dusk", WINDOW), ("night", WINDOW), ("night", WINDOW), ("night", WINDOW))
 REFERENCE_PICTURES = 240
 TRIAL_PICTURES, MOST_CHECKS = 120, 10
+_SKIPPED_PICTURES = 2000
 _EXAMPLES, _FIRST_PICTURE, _CLIENTS, _LOG_SECONDS, _PATIENCE_SECONDS = 3, 100_000, 2, 1, 90.0
 _POLICY_FILE = "sticky_by: request\nshadow_ratio: 0.5\n"
 
@@ -73,7 +75,6 @@ class Story:
     """What happened, as far as this start has seen it.
 
     Attributes:
-        before: champion when the story began.
         looks: drift checks in turn.
         alert: that started it all.
         reviewed: what the policy and the people said, in turn.
@@ -84,7 +85,6 @@ class Story:
         records: of the ledger at the end.
     """
 
-    before: str
     looks: list[Look] = field(default_factory=list)
     alert: DriftAlert | None = None
     reviewed: list[str] = field(default_factory=list)
@@ -109,18 +109,18 @@ class Play:
     def __init__(
         self, workdir: Path, storage_uri: str, source: str, parameters: dict[str, object], progress: ProgressSink
     ) -> None:
-        self._workdir, self._storage, self._source, self._progress = workdir, storage_uri, source, progress
+        self._workdir, self._storage, self._progress = workdir, storage_uri, progress
         self._trigger = LocalTrigger(workdir)
         config = RetrainConfig(policy=POLICY, parameters={"data_sources": [source], **parameters})
         self._retraining = Retraining(storage_uri, self._trigger, config)
         self._frames = _Frames(source)
-        self.story = Story(before=self._state().champion or "")
+        self.story = Story()
 
     @property
     def is_over(self) -> bool:
         """Whether an earlier start has played it to the end: the run that drift asked for has ended, and so has the trial."""
         alert = self._alert()
-        found = self._trigger.find(f"retrain-{alert.cause_id}") if alert is not None else None
+        found = self._trigger.find(run_name_of(alert.cause_id)) if alert is not None else None
         return found is not None and found.status is RunStatus.SUCCEEDED and self._state().challenger is None
 
     async def run(self) -> Story:
@@ -143,7 +143,7 @@ class Play:
                 await asyncio.to_thread(self._remember_the_watch)
             self.story.alert = self._alert()
             if self.story.alert is not None:
-                await asyncio.to_thread(self._retrain)
+                await asyncio.to_thread(self._retrain, self.story.alert)
             if self._state().challenger is not None:
                 await self._judge(running, session)
         self.story.state, self.story.records = self._state(), self._ledger_records()
@@ -172,6 +172,8 @@ class Play:
         """Draw again what an earlier start has drawn: people are still to be asked about some of it."""
         for condition, pictures in (("day", REFERENCE_PICTURES), *SKY):
             self._frames.draw(condition, pictures)
+        # Nothing that was shown before says anything new; no start shows as many pictures as a step here skips.
+        self._frames.skip(_SKIPPED_PICTURES * len(self._ledger_records()))
 
     async def _send(
         self, running: Serving, session: aiohttp.ClientSession, condition: str, pictures: int
@@ -197,23 +199,24 @@ class Play:
         store, deadline = open_store(self._storage), time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
             end = system_clock() + timedelta(seconds=1)
-            if sum(shard.num_rows for shard in read_log(store, begin, end, ["request_id"])) >= rows:
+            # A shadow's row stands beside the answer's own and must not be taken for it.
+            shards = read_log(store, begin, end, ["shadow"])
+            if sum(shard["shadow"].to_pylist().count(False) for shard in shards) >= rows:
                 return
             time.sleep(0.2)
         raise BelishaError(f"the request log did not take {rows} answers in {_PATIENCE_SECONDS:g} s: is the disk full?")
 
     # Retraining
 
-    def _retrain(self) -> None:
+    def _retrain(self, alert: DriftAlert) -> None:
         """Do what the policy says until the run that it starts has ended."""
         for _ in range(3):
             outcomes = self._retraining.act_on_alert(self._progress)
             self.story.reviewed += [outcome.sentence for outcome in outcomes]
-            if any(outcome.run is not None and outcome.run.stage.is_running for outcome in outcomes):
+            if any(run.stage.is_running or run.stage.is_end for outcome in outcomes if (run := outcome.run)):
                 break
             self.story.reviewed.append(answer_all(self._storage, self._frames.known, self._progress))
-        alert = self._alert()
-        name = f"retrain-{alert.cause_id}" if alert else ""
+        name = run_name_of(alert.cause_id)
         if self._trigger.find(name) is None:
             return
         self._follow(name)
@@ -254,7 +257,7 @@ class Play:
                 pictures = [frame.data for frame in list(self._frames.known.values())[-_EXAMPLES:]]
                 shown = [await example_of(running.url, session, data) for data in pictures]
                 self.story.served = result_of(replies, running.gateway.fleet.targets, _CLIENTS, shown)
-            await asyncio.to_thread(self._review, f"trial-{number}")
+            await asyncio.to_thread(self._review, f"trial-{len(self._ledger_records())}")
             await asyncio.sleep(JUDGE.log_lag_seconds)
 
     async def _until_followed(self, running: Serving, state: LedgerState) -> None:
@@ -294,6 +297,10 @@ class _Frames:
         self._source = source
         self._next = _FIRST_PICTURE
         self.known: dict[str, Frame] = {}
+
+    def skip(self, count: int) -> None:
+        """Leave pictures out."""
+        self._next += count
 
     def draw(self, condition: str, count: int) -> Sequence[Frame]:
         drawn = list(frames(self._source, condition, self._next, count))
