@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import http.client
 import json
 import os
 import shutil
@@ -20,8 +19,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
@@ -30,6 +28,7 @@ import numpy as np
 from belisha.components.shared.errors import BelishaError
 from belisha.components.shared.inference import usable_cpus
 from belisha.components.shared.model_artifact import read_model_info
+from bench.http_load import Round, closed_loop, post
 from bench.table import BenchRow
 
 ROOT = Path(__file__).parents[1]
@@ -45,10 +44,8 @@ _WRAPPER_DEFAULTS = {
 }
 RUNTIME = "onnxruntime"
 SIZE_PX, WIDTH_PX, HEIGHT_PX = 320, 1280, 720
-ROUNDS, PICTURES = 5, 32
+ROUNDS, PICTURES = 7, 128
 WORKERS = usable_cpus()
-
-Round = Callable[[int], float]
 
 
 def run() -> list[BenchRow]:
@@ -239,26 +236,7 @@ def _wait(address: str, process: subprocess.Popen[bytes], log: Path, seconds: fl
 
 
 def _client(port: int, path: str, body: bytes, kind: str) -> Round:
-    """Pictures over connections that are kept where the server keeps them."""
-
-    def several(pictures: int) -> None:
-        # New ones each round: between two rounds some servers close theirs.
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        for _ in range(pictures):
-            connection.request("POST", path, body, {"Content-Type": kind})
-            response = connection.getresponse()
-            text = response.read()
-            if response.status != 200:
-                raise RuntimeError(f"answer {response.status}: {text[:300]!r}")
-        connection.close()
-
-    def one_round(pictures: int) -> float:
-        begin = time.perf_counter()
-        with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(several, [pictures // WORKERS] * WORKERS))
-        return time.perf_counter() - begin
-
-    return one_round
+    return closed_loop(port, [post(port, path, body, kind)], WORKERS)
 
 
 def _free_ports(count: int) -> list[int]:

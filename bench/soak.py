@@ -284,7 +284,7 @@ def report(findings: Findings, world: World, confidence: float = CONFIDENCE) -> 
         _load(findings),
         f"{len(findings.replies)} requests, {len(unanswered)} unanswered, {len(wrong)} wrong answers",
         _when(findings, unanswered) if unanswered else "all answered",
-        f"latency p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {latencies.max(initial=0):.0f} ms",
+        f"latency p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {_longest(findings)}",
         f"{len(splits)} intervals of constant shares with {sum(one.drawn for one in splits)} requests: {len(outside)} outside "
         f"their binomial interval ({confidence:.4g} for all together, Bonferroni)",
         *(f"  outside: asked {one.asked:.0%}, got {one.challenger} of {one.drawn}" for one in outside),
@@ -295,6 +295,18 @@ def report(findings: Findings, world: World, confidence: float = CONFIDENCE) -> 
     happened = [what for _, what in findings.events] == [what for _, what in EVENTS]
     good = happened and findings.restarts == 1 and len(splits) >= 2 and flat
     return lines, good and bool(findings.replies) and not (wrong or unanswered or outside)
+
+
+def _longest(findings: Findings, count: int = 5) -> str:
+    """The requests that waited longest, each with the model that answered and the time of the run, and when what happened."""
+    begin = findings.replies[0].began if findings.replies else 0.0
+    longest = sorted(findings.replies, key=lambda reply: -reply.seconds)[:count]
+    found = ", ".join(f"{one.seconds * 1000:.0f} ms ({one.version} at {one.began - begin:.0f} s)" for one in longest)
+    return f"{found}; {_timeline(findings, begin)}"
+
+
+def _timeline(findings: Findings, begin: float) -> str:
+    return ", ".join(f"{what} at {at - begin:.0f} s" for at, what in findings.events)
 
 
 def _load(findings: Findings) -> str:
@@ -328,9 +340,8 @@ def _when(findings: Findings, unanswered: list[Reply]) -> str:
     """Statuses and times of the requests without an answer, beside those of the events, in seconds from the first request."""
     begin = findings.replies[0].began
     times = sorted(reply.began - begin for reply in unanswered)
-    events = ", ".join(f"{what} {at - begin:.0f} s" for at, what in findings.events)
     statuses = sorted({reply.status for reply in unanswered})
-    return f"unanswered between {times[0]:.0f} s and {times[-1]:.0f} s with status {statuses}; {events}"
+    return f"unanswered between {times[0]:.0f} s and {times[-1]:.0f} s with status {statuses}; {_timeline(findings, begin)}"
 
 
 def main() -> int:

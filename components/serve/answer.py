@@ -12,6 +12,7 @@ import numpy.typing as npt
 from belisha.components.serve.payload import RequestFacts
 from belisha.components.shared.detections import Detections
 from belisha.components.shared.images import ImageArray
+from belisha.components.shared.picture_statistics import AnalysisCopy
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Answer:
         role: of that model at that moment.
         picture: the bytes that were sent.
         image_rgb: `(height, width, 3)` uint8, upright; what the boxes refer to.
+        analysis: the picture's copy for statistics.
         detections: best first.
         time: when it was answered, UTC.
         decode_seconds: bytes to pixels.
@@ -37,6 +39,7 @@ class Answer:
     role: str
     picture: bytes
     image_rgb: ImageArray
+    analysis: AnalysisCopy
     detections: Detections
     time: datetime
     decode_seconds: float

@@ -18,7 +18,7 @@ from belisha.components.shared.errors import InputError
 from belisha.components.shared.files import sha256_hex
 from belisha.components.shared.golden import GoldenMismatchError
 from belisha.components.shared.metrics_server import DEFAULT_METRICS_PORT, metrics_address, serve_metrics
-from belisha.components.shared.picture_statistics import PictureStatistics, picture_statistics
+from belisha.components.shared.picture_statistics import PictureStatistics, statistics_of
 from belisha.components.shared.process_metrics import temporary_metrics_folder
 from belisha.components.shared.request_log import PredictionRow
 from belisha.components.shared.storage import open_store, scheme_of
@@ -129,7 +129,7 @@ class Recorder:
 
     def answered(self, answer: Answer) -> None:
         """A picture got its boxes; called after the answer has gone."""
-        statistics = picture_statistics(answer.image_rgb)
+        statistics = statistics_of(answer.analysis)
         scores = tuple(answer.detections.scores.tolist())
         stages = {
             Stage.DECODE.value: answer.decode_seconds,

@@ -15,13 +15,13 @@ import atexit
 import contextlib
 import logging
 import os
-import queue
 import re
 import signal
 import socket
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -152,7 +152,7 @@ class RequestLogWriter:
 
     def _begin_in_this_process(self) -> None:
         self._lock = threading.Lock()
-        self._queue: queue.Queue[PredictionRow] = queue.Queue(self._settings.queue_rows)
+        self._queue: deque[PredictionRow] = deque()
         self._offered = self._written = self._dropped = self._waiting_bytes = 0
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
@@ -180,10 +180,9 @@ class RequestLogWriter:
             return Dropped.CLOSED
         if self._waiting_bytes + size_bytes > self._settings.queue_bytes:
             return Dropped.QUEUE_BYTES
-        try:
-            self._queue.put_nowait(row)
-        except queue.Full:
+        if len(self._queue) >= self._settings.queue_rows:
             return Dropped.QUEUE_FULL
+        self._queue.append(row)
         self._waiting_bytes += size_bytes
         return None
 
@@ -232,7 +231,10 @@ class RequestLogWriter:
 
     def _run(self) -> None:
         shards: dict[datetime, _Shard] = {}
-        while not (self._closing.is_set() and self._queue.empty()):
+        while not self._closing.is_set() or self._queue:
+            if not self._queue:
+                # Looking now and then costs the answers less than being woken for each of them.
+                self._closing.wait(_TICK_SECONDS)
             self._take(shards)
             for hour in [hour for hour, shard in shards.items() if self._is_ripe(shard)]:
                 self._let_go(shards.pop(hour))
@@ -247,13 +249,9 @@ class RequestLogWriter:
             self._waiting_bytes -= shard.size_bytes
 
     def _take(self, shards: dict[datetime, _Shard]) -> None:
-        """Move waiting rows into the open shards of their hours, until one of these is full or a tick has gone by."""
-        deadline = time.monotonic() + _TICK_SECONDS
-        while (rest := deadline - time.monotonic()) > 0:
-            try:
-                row = self._queue.get(timeout=min(rest, 0.05) if self._closing.is_set() else rest)
-            except queue.Empty:
-                return
+        """Move waiting rows into the open shards of their hours, until one of these is full."""
+        while self._queue:
+            row = self._queue.popleft()
             hour = row.time.replace(minute=0, second=0, microsecond=0)
             shard = shards.setdefault(hour, _Shard(time.monotonic()))
             shard.add(row)

@@ -65,16 +65,23 @@ def _remove_in(pid: int, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-_own_name: tuple[int, str] = (0, "")
+_own_name = ""
 
 
 def process_name() -> str:
     """This process as `PID-START`: unlike the number alone, never used again."""
     global _own_name  # noqa: PLW0603 - asked at every count, so the answer is kept
-    pid = os.getpid()
-    if _own_name[0] != pid:
-        _own_name = (pid, f"{pid}-{_start_ticks(pid)}")
-    return _own_name[1]
+    if not _own_name:
+        _own_name = f"{os.getpid()}-{_start_ticks(os.getpid())}"
+    return _own_name
+
+
+def _forget_own_name() -> None:
+    global _own_name  # noqa: PLW0603
+    _own_name = ""
+
+
+os.register_at_fork(after_in_child=_forget_own_name)
 
 
 def _start_ticks(pid: int) -> int:

@@ -22,7 +22,7 @@ from belisha.components.serve.runtime_choice import choose_runtime, preferred
 from belisha.components.serve.service import PictureService, ServiceSettings
 from belisha.components.shared.detections import no_detections
 from belisha.components.shared.errors import InputError
-from belisha.components.shared.picture_statistics import picture_statistics
+from belisha.components.shared.picture_statistics import analysis_copy, picture_statistics
 from belisha.components.shared.request_log import table_of
 from belisha.components.shared.runtimes import open_runtime
 from tests.components.serve.conftest import bright_cell, png, write_served_model
@@ -164,7 +164,9 @@ def test_an_observer_that_fails_harms_nobody() -> None:
     observers = Observers((Failing(), listening))
     black = np.zeros((4, 4, 3), np.uint8)
     moment = datetime.now(UTC)
-    observers.answered(Answer(RequestFacts("r1"), "v1", "champion", b"", black, no_detections(), moment, 0, 0, 0))
+    observers.answered(
+        Answer(RequestFacts("r1"), "v1", "champion", b"", black, analysis_copy(black), no_detections(), moment, 0, 0, 0)
+    )
     observers.refused("error", shadow=True)
     observers.close()
     assert listening.heard == ["r1", "error", "closed"]

@@ -62,6 +62,20 @@ def test_every_picture_gives_finite_numbers(height: int, width: int, seed: int) 
     assert np.isfinite(values).all()
 
 
+@given(height=st.integers(1, 40), width=st.integers(1, 320), spread=st.integers(0, 255), seed=st.integers(0, 9))
+def test_sums_of_whole_numbers_give_what_the_definitions_give(height: int, width: int, spread: int, seed: int) -> None:
+    image = np.random.default_rng(seed).integers(0, 1 + spread, (height, width, 3), dtype=np.uint8)
+    red, green, blue = image.astype(np.float64).transpose(2, 0, 1)
+    red_green, yellow_blue = red - green, (red + green) / 2 - blue
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    found = picture_statistics(image)
+    assert found.colourfulness == pytest.approx(
+        np.hypot(red_green.std(), yellow_blue.std()) + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean()), abs=1e-6
+    )
+    assert found.sharpness_log == pytest.approx(np.log(cv2.Laplacian(grey, cv2.CV_64F).var() + 1e-6), abs=1e-6)
+    assert found.noise == pytest.approx(np.abs(grey - cv2.medianBlur(grey, 3).astype(np.float64)).mean())
+
+
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_flat_picture_is_a_first_class_case(level: int) -> None:
     found = picture_statistics(np.full((10, 10, 3), level, np.uint8))
