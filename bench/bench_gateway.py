@@ -1,51 +1,59 @@
-"""The gateway against the same detector without it: throughput, and what a request waits longer."""
+"""The gateway against the same detector without it: throughput, and what a request waits longer.
+
+With the size that training takes by default, and with a small one that answers four times as fast, where every hop shows: a
+gateway, a predictor and clients share the cores that the bare detector has for itself.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import json
 import statistics
 import subprocess
+import sys
 import tempfile
-import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from belisha.components.acquire.synthetic import StreetSettings, draw_street
 from belisha.components.acquire.synthetic.folder import encode_jpeg
 from belisha.components.release.release import release
-from belisha.components.route.gateway import GatewaySettings
 from belisha.components.shared.detector import OnnxDetector
 from belisha.components.shared.evaluation_artifact import EVALUATION_SCHEMA
 from belisha.components.shared.files import write_json
 from belisha.components.shared.golden import GoldenPicture, write_golden
 from belisha.components.shared.model_artifact import ModelInfo, Thresholds, write_model_info
 from belisha.components.shared.preprocessing import PreprocessingSpec
-from belisha.components.shared.progress import silent
 from belisha.components.shared.verdict import DECISION_SCHEMA
 from belisha.serving.environment import serve_python
-from belisha.serving.load import Load, Reply, client_session
-from belisha.serving.serve import ServeOptions, serving
+from belisha.serving.load import PREDICTIONS_PATH
+from bench.http_load import Connection, Round, closed_loop, post
 from bench.table import BenchRow
 
-_SIZE_PX, _PICTURES, _REQUESTS, _ROUNDS, _CLIENTS = 320, 12, 40, 3, 2
+_PICTURES, _CLIENTS, _RUNTIME = 12, 2, "onnxruntime"
+# Side of the model's input, requests of a round of throughput, and the least that may be left of the bare detector's.
+_DEFAULT, _SMALL = (640, 100, 0.80), (320, 300, 0.70)
+# Requests that are sent one by one to see what each waits.
+_ROUNDS, _SINGLE = 5, 300
 _DIRECT = """
 import json, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from belisha.components.shared.detector import OnnxDetector
 from belisha.components.shared.images import decode_rgb
-detector = OnnxDetector(Path(sys.argv[1]))
+detector = OnnxDetector(Path(sys.argv[1]), runtime=sys.argv[4], concurrency=int(sys.argv[3]))
 pictures = [path.read_bytes() for path in sorted(Path(sys.argv[2]).glob("*.jpg"))]
 def one(number):
     detector.detect(decode_rgb(pictures[number % len(pictures)]))
-with ThreadPoolExecutor(int(sys.argv[4])) as threads:
+with ThreadPoolExecutor(int(sys.argv[3])) as threads:
     list(threads.map(one, range(10)))
     for line in sys.stdin:
         begin = time.perf_counter()
-        list(threads.map(one, range(int(sys.argv[3]))))
-        print(json.dumps(int(sys.argv[3]) / (time.perf_counter() - begin)), flush=True)
+        list(threads.map(one, range(int(line))))
+        print(json.dumps(time.perf_counter() - begin), flush=True)
 """
 
 
@@ -54,49 +62,49 @@ def run() -> list[BenchRow]:
     with tempfile.TemporaryDirectory(prefix="belisha-bench-") as folder:
         root = Path(folder)
         pictures = _pictures(root / "pictures")
-        model_dir = _released(root)
-        return asyncio.run(_measure(root, model_dir, pictures))
+        requests = [post(0, PREDICTIONS_PATH, data, "image/jpeg") for data in pictures]
+        return [
+            *_rows_of(root / "default", root / "pictures", requests, *_DEFAULT),
+            *_rows_of(root / "small", root / "pictures", requests, *_SMALL)[:1],
+        ]
 
 
-async def _measure(root: Path, model_dir: Path, pictures: list[bytes]) -> list[BenchRow]:
-    options = ServeOptions(
-        str(root / "storage"), GatewaySettings(port=0), cache_dir=root / "cache", runtime="onnxruntime"
+def _rows_of(
+    root: Path, pictures: Path, requests: list[bytes], size_px: int, count: int, least: float
+) -> list[BenchRow]:
+    """Throughput and waits with a model of one size."""
+    with _bare(_released(root, size_px), pictures) as bare, _served(root) as ports:
+        through = closed_loop(ports["gateway"], requests, _CLIENTS)
+        through(count)
+        seconds = [(bare(count), through(count)) for _ in range(_ROUNDS)]
+        return [_throughput(seconds, size_px, count, least), *_added(_waits(ports, requests))]
+
+
+def _waits(ports: Mapping[str, int], requests: list[bytes]) -> dict[str, list[float]]:
+    """Seconds of requests sent one by one, by turns to the gateway and to the predictor behind it."""
+    waits: dict[str, list[float]] = {name: [] for name in ports}
+    with contextlib.ExitStack() as stack:
+        connections = {name: stack.enter_context(Connection(port)) for name, port in ports.items()}
+        for number in range(_SINGLE):
+            for name, connection in connections.items():
+                waits[name].append(connection.ask(requests[number % len(requests)]))
+    return waits
+
+
+def _throughput(seconds: list[tuple[float, float]], size_px: int, count: int, least: float) -> BenchRow:
+    bare, through = (count / statistics.median(column) for column in zip(*seconds, strict=True))
+    return BenchRow(
+        f"gateway: throughput over the bare detector, {size_px} px",
+        statistics.median(alone / with_it for alone, with_it in seconds),
+        least,
+        at_least=True,
+        detail=f"{through:.1f} and {bare:.1f} pictures/s, yolo11n, {_CLIENTS} clients or threads",
     )
-    direct = _direct_process(model_dir, root / "pictures")
-    try:
-        async with serving(options, silent) as running, client_session() as session:
-            predictor = next(iter(running.supervisor.posts)).url
-            through, straight = Load(running.url, pictures), Load(predictor, pictures)
-            plain: list[float] = []
-            ratios: list[float] = []
-            waits: dict[str, list[float]] = {"through": [], "straight": []}
-            for _ in range(_ROUNDS):
-                plain.append(_direct_rate(direct))
-                replies: list[Reply] = []
-                begin = time.perf_counter()
-                await through.closed(session, clients=_CLIENTS, requests=_REQUESTS, take=replies.append)
-                ratios.append(_REQUESTS / (time.perf_counter() - begin) / plain[-1])
-                assert all(reply.status == 200 for reply in replies)
-            # One of each in turn: whatever else the machine does meets both alike.
-            for _ in range(_ROUNDS * _REQUESTS):
-                for name, load in (("through", through), ("straight", straight)):
-                    replies = []
-                    await load.closed(session, clients=1, requests=1, take=replies.append)
-                    waits[name] += [reply.seconds for reply in replies]
-    finally:
-        direct.terminate()
-        direct.communicate()
-    return _rows(plain, ratios, waits)
 
 
-def _rows(plain: list[float], ratios: list[float], waits: dict[str, list[float]]) -> list[BenchRow]:
-    through, straight = (np.array(waits[name]) * 1000 for name in ("through", "straight"))
-    rows = [
-        BenchRow(
-            "gateway: throughput over the bare detector", statistics.median(ratios), 0.80, at_least=True,
-            detail=f"{_CLIENTS} clients, yolo11n, {_SIZE_PX} px; bare: {statistics.median(plain):.1f}/s, as many threads",
-        )
-    ]  # fmt: skip
+def _added(waits: dict[str, list[float]]) -> list[BenchRow]:
+    through, straight = (np.array(waits[name]) * 1000 for name in ("gateway", "predictor"))
+    rows = []
     for share, bound in ((50, 2.5), (99, 10.0)):
         with_it, without = np.percentile(through, share), np.percentile(straight, share)
         rows.append(
@@ -108,18 +116,36 @@ def _rows(plain: list[float], ratios: list[float], waits: dict[str, list[float]]
     return rows
 
 
-def _direct_process(model_dir: Path, pictures: Path) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def _bare(model_dir: Path, pictures: Path) -> Iterator[Round]:
     """The yardstick: the same decoding and detection, in the predictors' environment, without any server."""
-    command = [str(serve_python()), "-c", _DIRECT, str(model_dir), str(pictures), str(_REQUESTS), str(_CLIENTS)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [str(serve_python()), "-c", _DIRECT, str(model_dir), str(pictures), str(_CLIENTS), _RUNTIME]
+    with _process(command) as (stdin, stdout):
+
+        def one_round(count: int) -> float:
+            print(count, file=stdin, flush=True)
+            return float(json.loads(stdout.readline()))
+
+        yield one_round
 
 
-def _direct_rate(process: subprocess.Popen[str]) -> float:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-    return float(json.loads(process.stdout.readline()))
+@contextlib.contextmanager
+def _served(root: Path) -> Iterator[dict[str, int]]:
+    """Ports of a gateway and of the predictor behind it."""
+    command = [sys.executable, "-m", "bench.serving_process", str(root / "storage"), str(root / "cache"), _RUNTIME]
+    with _process(command) as (_, stdout):
+        urls = json.loads(stdout.readline())
+        yield {name: int(url.rpartition(":")[2]) for name, url in urls.items()}
+
+
+@contextlib.contextmanager
+def _process(command: list[str]) -> Iterator[tuple[IO[str], IO[str]]]:
+    """A process that ends when its standard input does."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdin, process.stdout
+        process.stdin.close()
 
 
 def _pictures(folder: Path) -> list[bytes]:
@@ -131,17 +157,17 @@ def _pictures(folder: Path) -> list[bytes]:
     return found
 
 
-def _released(root: Path) -> Path:
+def _released(root: Path, size_px: int) -> Path:
     """A model of the demonstration's architecture, released; its weights are random, for only its cost counts."""
     from belisha.components.train.export import export_onnx
     from belisha.components.train.settings import TrainSettings
     from belisha.components.train.weights import build_model
 
     folder = root / "model"
-    folder.mkdir()
-    settings = TrainSettings(image_size_px=_SIZE_PX)
-    export_onnx(build_model(settings, "").float().eval(), _SIZE_PX, folder)
-    spec = PreprocessingSpec(height_px=_SIZE_PX, width_px=_SIZE_PX)
+    folder.mkdir(parents=True)
+    settings = TrainSettings(image_size_px=size_px)
+    export_onnx(build_model(settings, "").float().eval(), size_px, folder)
+    spec = PreprocessingSpec(height_px=size_px, width_px=size_px)
     info = ModelInfo(spec, Thresholds(), "d" * 64, "5" * 64, "scratch", {})
     write_model_info(folder, info)
     image = draw_street(StreetSettings(), 0).image_rgb
