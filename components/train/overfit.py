@@ -32,6 +32,8 @@ LEAST_HEIGHT_PX = 24
 LOSS_RATIO = 0.7
 RECALL = 0.5
 _CHECK_EVERY = 10
+# A batch whose loss has fallen but whose boxes are not found yet is given so many times the steps: few boxes are found late.
+_PATIENCE = 3
 _SCORE = 0.1
 _MAX_BOXES = 300
 # A model that covers the picture with boxes finds everything: only this many guesses a labelled box count.
@@ -176,9 +178,10 @@ def _learn(model: Any, batch: dict[str, Any], job: Job, progress: ProgressSink) 
         raise TrainingError(f"the learning rate is {rate}: set train_learning_rate to a number such as 0.002")
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
     losses: list[float] = []
-    recall = 0.0
+    recall, steps = 0.0, settings.overfit_steps
     model.train()
-    for step in range(1, settings.overfit_steps + 1):
+    while len(losses) < steps:
+        step = len(losses) + 1
         optimizer.zero_grad()
         loss = model.loss(batch)[0].sum()
         losses.append(float(loss.detach()))
@@ -190,11 +193,12 @@ def _learn(model: Any, batch: dict[str, Any], job: Job, progress: ProgressSink) 
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimizer.step()
-        progress(ProgressEvent(STEP, step, settings.overfit_steps, "steps", f"loss {losses[0]:.1f} at first"))
+        progress(ProgressEvent(STEP, step, steps, "steps", f"loss {losses[0]:.1f} at first"))
         if step % _CHECK_EVERY == 0 and np.mean(losses[-3:]) <= LOSS_RATIO * np.mean(losses[:3]):
             recall = found_ratio(model, batch)
             if recall >= RECALL:
                 break
+            steps = _PATIENCE * settings.overfit_steps
     progress(ProgressEvent(STEP, len(losses), len(losses), "steps", f"{recall:.0%} of the boxes found"))
     return losses, recall
 

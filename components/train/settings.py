@@ -54,7 +54,8 @@ class TrainSettings:
         max_ignored_ratio: training pictures with a larger share of ignored area are left out.
         checkpoint_time_ratio: largest share of the time that saving checkpoints may take; the first and last epoch and
             every epoch that fits are saved. It never changes the result.
-        overfit_steps: most steps of the check on one batch before training; 0 leaves it out and says so.
+        overfit_steps: steps of the check on one batch before training, thrice as many where the loss falls but boxes are
+            not found yet; 0 leaves it out and says so.
     """
 
     weights_uri: str = ""
