@@ -45,6 +45,8 @@ CONFIDENCE = 0.99
 EVENTS = ((0.15, "kill"), (0.4, "promote"), (0.8, "end trial"), (0.9, "restore"))
 # An event waits until the one before has settled; a machine that takes so long over it shows nothing.
 MAX_OVERTIME_SECONDS = 300.0
+# Load is judged by stretches of so many seconds: one in which less than this share of it was sent is named.
+STRETCH_SECONDS, FULL_LOAD = 10.0, 0.9
 MAX_GROWTH_MIB = 16.0
 # A predictor's first minute and a half fills caches, starts threads and writes the first shard of its log.
 WARM_SECONDS, MIN_WATCHED_SECONDS = 90.0, 60.0
@@ -165,7 +167,9 @@ async def soak(world: World, seconds: float, *, rate: float | None = None) -> Fi
     with served(world) as (url, process):
         async with client_session() as session:
             load = Load(url, world.pictures)
-            await asyncio.to_thread(split_traffic, str(world.storage), 0.5, reason="soak")
+            # What the champion can do alone is all there is when a trial has ended.
+            await asyncio.to_thread(split_traffic, str(world.storage), 0.0, reason="soak")
+            await asyncio.sleep(FOLLOW_SECONDS)
             if rate is None:
                 findings.capacity = await _capacity(load, session, min(10.0, seconds / 5))
             findings.rate = rate or LOAD_SHARE * findings.capacity
@@ -314,11 +318,22 @@ def _load(findings: Findings) -> str:
     sent, due = len(findings.replies), len(findings.replies) + findings.held_back
     text = f"load {findings.rate:.0f} requests/s for {findings.seconds:.0f} s"
     if findings.capacity:
-        text += f", {LOAD_SHARE:.0%} of the {findings.capacity:.0f}/s that {CLIENTS} clients got before"
+        text += f", {LOAD_SHARE:.0%} of the {findings.capacity:.0f}/s that {CLIENTS} clients got of the champion alone"
     text += f"; {sent / max(1, due):.1%} of it was sent"
     if findings.held_back:
-        text += f", the rest held back while all {AT_MOST_UNDER_WAY} clients waited: the machine had other work"
+        text += f", the rest held back while all {AT_MOST_UNDER_WAY} clients waited; {_slack(findings)}"
     return text
+
+
+def _slack(findings: Findings) -> str:
+    """When less than the load was sent."""
+    began = np.array([reply.began for reply in findings.replies])
+    edges = np.arange(0.0, findings.seconds, STRETCH_SECONDS)
+    shares = np.histogram(began - began.min(), bins=edges)[0] / findings.rate / STRETCH_SECONDS
+    short = [(edge, share) for edge, share in zip(edges[:-1], shares, strict=True) if share < FULL_LOAD]
+    named = f", from {', '.join(f'{edge:.0f} s ({share:.0%})' for edge, share in short)}" if short else ""
+    stretches = f"{len(shares)} stretches of {STRETCH_SECONDS:.0f} s"
+    return f"less than {FULL_LOAD:.0%} of it was sent in {len(short)} of {stretches}{named}"
 
 
 def _memory(findings: Findings) -> tuple[str, bool]:

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from belisha.components.release import policy
-from belisha.components.release.apply import Applier, ApplySettings
+from belisha.components.release.apply import Applier, ApplyOutcome, ApplySettings
 from belisha.components.release.assemble import ClusterOptions, applier_with
 from belisha.components.release.release import apply_move
 from belisha.components.release.release_template import TEMPLATE_SCHEMA, ReleaseTemplate, parse_release_template
 from belisha.components.shared.kube_api import KubeApi, api_client
 from belisha.components.shared.ledger import Action, Draft, LedgerState
 from belisha.components.shared.registry import open_registry
+from belisha.components.shared.verdict import Verdict
 from tests.kube.api_server import KubeServer
+from tests.kube.seldon_world import SeldonWorld
 
 NAMESPACE = "ml"
 
@@ -97,3 +99,18 @@ def details_of_last(storage_uri: str) -> Mapping[str, Any]:
 
 def storage_in(folder: Path) -> str:
     return str(folder / "storage")
+
+
+def apply(server: KubeServer, storage: str, **more: object) -> ApplyOutcome:
+    return applier(server, storage, **more).apply()  # type: ignore[arg-type]
+
+
+def on_trial(server: KubeServer, world: SeldonWorld, storage: str, ratio: float) -> None:
+    """v1 is champion and v2 its challenger, in ledger and cluster."""
+    decide(storage, "v1", "v2", ratio)
+    assert apply(server, storage).status.verdict is Verdict.PASS
+    world.history.clear()
+
+
+class KilledError(BaseException):
+    """What a kill looks like from inside."""

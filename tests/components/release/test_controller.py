@@ -6,50 +6,26 @@ were seen to keep; the answers in `recorded/` are theirs.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from belisha.components.release import policy
 from belisha.components.release.apply import ApplyOutcome, follow
-from belisha.components.release.release import apply_move, rollback, split
+from belisha.components.release.release import rollback, split
 from belisha.components.shared.errors import ClusterError, InputError
-from belisha.components.shared.kube_api import ForbiddenError, KubeApi
+from belisha.components.shared.kube_api import ForbiddenError
 from belisha.components.shared.registry import open_registry
 from belisha.components.shared.verdict import Verdict
 from tests.kube.api_server import Key, KubeServer, Request
-from tests.kube.release_world import actions, api_of, applier, decide, details_of_last, template
+from tests.kube.release_world import (
+    KilledError,
+    actions,
+    applier,
+    apply,
+    decide,
+    details_of_last,
+    on_trial,
+    template,
+)
 from tests.kube.seldon_world import DEPLOYMENTS, SELDON, SeldonWorld
-
-
-@pytest.fixture
-def server() -> Iterator[KubeServer]:
-    made = KubeServer()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def world(server: KubeServer) -> SeldonWorld:
-    return SeldonWorld(server)
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> str:
-    return str(tmp_path / "storage")
-
-
-def apply(server: KubeServer, storage: str, **more: object) -> ApplyOutcome:
-    return applier(server, storage, **more).apply()  # type: ignore[arg-type]
-
-
-def on_trial(server: KubeServer, world: SeldonWorld, storage: str, ratio: float) -> None:
-    """v1 is champion and v2 its challenger, in ledger and cluster."""
-    decide(storage, "v1", "v2", ratio)
-    assert apply(server, storage).status.verdict is Verdict.PASS
-    world.history.clear()
 
 
 def test_the_whole_way_from_first_release_to_promotion(server: KubeServer, world: SeldonWorld, storage: str) -> None:
@@ -279,111 +255,6 @@ def test_a_watch_that_expired_is_begun_anew(server: KubeServer, world: SeldonWor
 # Killed anywhere, and raced.
 
 
-class _KilledError(BaseException):
-    """What a kill looks like from inside."""
-
-
-class MortalApi(KubeApi):
-    """Dies at its n-th request: before it, or when the server has done it already."""
-
-    def __init__(self, api: KubeApi, requests_left: int, *, after: bool) -> None:
-        super().__init__(api._client)
-        self._left, self._after = requests_left, after
-
-    def _request(self, *arguments: object, **more: object) -> object:
-        self._left -= 1
-        if self._left < 0 and not self._after:
-            raise _KilledError
-        answer = super()._request(*arguments, **more)  # type: ignore[arg-type]
-        if self._left < 0:
-            raise _KilledError
-        return answer
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before the request", "after it"])
-@pytest.mark.parametrize(
-    ("champion", "challenger", "ratio"),
-    [("v1", "v3", 0.4), ("v2", None, 0.0), ("v1", None, 0.0), ("v3", None, 0.0), ("v3", "v2", 0.1), ("v2", "v1", 0.5)],
-)
-def test_killed_at_every_request_it_comes_through(
-    server: KubeServer,
-    world: SeldonWorld,
-    storage: str,
-    champion: str,
-    challenger: str | None,
-    ratio: float,
-    after: bool,
-) -> None:
-    on_trial(server, world, storage, 0.3)
-    decide(storage, champion, challenger, ratio)
-    kills = 0
-    while True:
-        try:
-            outcome = apply(server, storage, api=MortalApi(api_of(server), kills, after=after))
-            break
-        except _KilledError:
-            kills += 1
-            assert world.weights(), "somebody answers at any time"
-    world.settle()
-    assert outcome.status.verdict is Verdict.PASS and kills >= 4
-    percent = round(100 * ratio)
-    wanted = {f"y-{champion}": 100 - percent, **({f"y-{challenger}": percent} if challenger else {})}
-    assert world.weights() == wanted
-    assert set(world.deployments()) == {f"belisha-{name}-0-detector" for name in wanted}
-    assert actions(storage).count("apply") <= 2, "an outcome is recorded once"
-
-
-def test_two_controllers_and_two_releases_race_without_harm(
-    server: KubeServer, world: SeldonWorld, storage: str
-) -> None:
-    on_trial(server, world, storage, 0.1)
-    errors: list[BaseException] = []
-
-    def control() -> None:
-        try:
-            for _ in range(4):
-                apply(server, storage)
-        except BaseException as error:  # noqa: BLE001 - the test tells it
-            errors.append(error)
-
-    def release() -> None:
-        for ratio in (0.5, 0.2):
-            split(storage, ratio, reason="race")
-        promotion = policy.Move("", None)
-        apply_move(open_registry(storage), lambda *_: promotion)
-        decide(storage, "v2")
-
-    threads = [threading.Thread(target=one) for one in (control, control, release)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    outcome = apply(server, storage)
-    world.settle()
-    assert not errors and outcome.status.verdict is Verdict.PASS
-    assert world.weights() == {"y-v2": 100} and world.predictors() == [("y-v2", 100)]
-
-
-def test_a_writer_in_between_is_met_by_reading_again(server: KubeServer, world: SeldonWorld, storage: str) -> None:
-    on_trial(server, world, storage, 0.1)
-    split(storage, 0.5, reason="more")
-    meddled: list[str] = []
-
-    def meddle(request: Request) -> None:
-        if request.method == "PUT" and "seldondeployments" in request.path and not meddled:
-            meddled.append(request.path)
-            body = server.read(Key(SELDON, "belisha"))
-            assert body is not None
-            body["metadata"]["annotations"]["someone"] = "else"
-            server.write(Key(SELDON, "belisha"), body)
-
-    server.before = meddle
-    told: list[str] = []
-    assert apply(server, storage, told=told).status.verdict is Verdict.PASS
-    assert any("met another writer" in sentence for sentence in told)
-    assert server.read(Key(SELDON, "belisha"))["metadata"]["annotations"]["someone"] == "else"  # type: ignore[index]
-
-
 def test_following_reports_news_only_and_bears_a_server_that_is_away(
     server: KubeServer, world: SeldonWorld, storage: str
 ) -> None:
@@ -399,13 +270,13 @@ def test_following_reports_news_only_and_bears_a_server_that_is_away(
         if turn == 15:
             server.fail(503, "ServiceUnavailable", times=30)
         if turn == 39:
-            raise _KilledError
+            raise KilledError
 
     def split_soon() -> None:
         decide(storage, "v1", "v2", 0.25)
 
     made.pause = pause
-    with pytest.raises(_KilledError):
+    with pytest.raises(KilledError):
         follow(made, outcomes.append)
     assert [outcome.state.challenger for outcome in outcomes][:2] == [None, "v2"]
     assert len(outcomes) == 2 and world.weights() == {"y-v1": 75, "y-v2": 25}

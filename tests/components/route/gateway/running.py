@@ -21,6 +21,15 @@ from belisha.components.route.gateway import Fleet, Gateway, GatewaySettings, Of
 SCRIPT = Path(__file__).with_name("small_predictor.py")
 
 
+def settings(**changed: object) -> GatewaySettings:
+    values = {"port": 0, "patience_seconds": 2.0, "health_interval_seconds": 0.05, **changed}
+    return GatewaySettings(**values)  # type: ignore[arg-type]
+
+
+def policy(**value: object) -> Policy:
+    return Policy.model_validate({"sticky_by": "request", **value})
+
+
 @dataclass
 class Process:
     version: str

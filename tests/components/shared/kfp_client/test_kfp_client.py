@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from belisha.components.shared.errors import EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, ContractError, InputError
+from belisha.components.shared.errors import EXIT_FAILED, EXIT_RETRY, EXIT_USAGE, InputError
 from belisha.components.shared.kfp_client import (
     KfpClient,
     KfpError,
@@ -24,7 +24,6 @@ from belisha.components.shared.kfp_client import (
 )
 from belisha.components.shared.kfp_client.package import parse_package, sdk_version, without_caching
 from belisha.components.shared.kfp_client.transport import Patience
-from belisha.components.shared.kfp_client.versions import too_old
 from tests.kfp_stub import API, Fault, KfpStub, serving
 
 QUICK = Patience(connect_seconds=2.0, read_seconds=2.0, answer_seconds=2.0, backoff_seconds=0.001)
@@ -388,40 +387,7 @@ def test_whatever_a_server_says_a_run_is_a_run_or_an_error(value: dict[str, Any]
             parse({"run_id": "x", **value})
 
 
-@pytest.mark.parametrize(
-    ("case", "data"),
-    [
-        ("empty", b""),
-        ("no YAML", b"a: ["),
-        ("a list", b"[1, 2]"),
-        ("an alias bomb of nothing", b"a: &a [*a]"),
-        ("two pipelines", PACKAGE + b"---\n" + PACKAGE),
-        ("another document", PACKAGE + b"---\nkind: Secret\n"),
-        ("binary", bytes(range(256))),
-    ],
-)
-def test_what_is_no_pipeline_is_not_sent(case: str, data: bytes) -> None:
-    with pytest.raises(ContractError):
-        parse_package(data)
-
-
 def test_a_file_that_kfp_would_not_take_is_not_sent(stub: KfpStub) -> None:
     with pytest.raises(InputError, match="make it smaller"):
         client_of(stub).upload_version("p", b"#" * (33 * 2**20))
     assert stub.requests == []
-
-
-@pytest.mark.parametrize(
-    ("server", "needed", "expected"),
-    [
-        ("2.16.1", "2.17.0", True),
-        ("2.17.0", "2.17.0", False),
-        ("v2.9.3", "2.17.0", True),
-        ("3.0.0", "2.17.0", False),
-        ("", "2.17.0", False),
-        ("dev", "2.17.0", False),
-        ("2.17.0", "", False),
-    ],
-)
-def test_a_server_that_is_too_old_is_told(server: str, needed: str, expected: bool) -> None:
-    assert too_old(server, needed) is expected
