@@ -19,7 +19,7 @@ _READERS_OF_THE_API = {"controller"}
 def violations(document: Object) -> list[str]:
     """Every policy that an object breaks."""
     name = f"{document['kind']}/{document['metadata']['name']}"
-    found = [*_metadata(document), *_role(document), *_cron_job(document)]
+    found = [*_metadata(document), *_role(document), *_cron_job(document), *_deployment(document)]
     for where, spec in pod_specs(document):
         found += [f"{where}: {problem}" for problem in pod_problems(spec)]
     return [problem if problem.startswith(name) else f"{name}: {problem}" for problem in found]
@@ -115,6 +115,13 @@ def _role(document: Object) -> Iterator[str]:
             yield f"writes to every object of {rule['resources']}"
     if document["kind"].startswith("Cluster"):
         yield "reaches beyond the namespace"
+
+
+def _deployment(document: Object) -> Iterator[str]:
+    if document["kind"] == "Deployment":
+        for container in document["spec"]["template"]["spec"]["containers"]:
+            if "livenessProbe" not in container:
+                yield f"{container['name']} may hang for ever"
 
 
 def _cron_job(document: Object) -> Iterator[str]:

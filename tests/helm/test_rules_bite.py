@@ -181,3 +181,10 @@ def test_policies_of_roles(rule: dict[str, list[str]], word: str) -> None:
 def test_two_writers_are_seen() -> None:
     controller = one(documents({}), "Deployment", "belisha-controller")
     assert policies.writers([*documents({}), deployment(), controller])["SeldonDeployment/ml/belisha"] == 3
+
+
+def test_what_runs_for_ever_is_watched() -> None:
+    controller = copy.deepcopy(one(documents({}), "Deployment", "belisha-controller"))
+    assert policies.violations(controller) == []
+    del controller["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]
+    assert "hang" in " ".join(policies.violations(controller))

@@ -90,15 +90,20 @@ def _run(
     end_trials: EndTrials = True,
     adopt: Adopt = False,
     poll: Annotated[float, typer.Option(min=1, help="Seconds between two looks at the ledger.")] = 5,
+    heartbeat: Annotated[Path | None, typer.Option(help="File to touch in each round, for a liveness probe.")] = None,
     json: Json = False,
 ) -> None:
     """Follow the ledger and the cluster until told to stop; every outcome that is news goes on record."""
     from belisha.components.release.apply import ApplySettings, follow
     from belisha.components.release.assemble import ClusterOptions, applier_of
+    from belisha.components.release.heartbeat import beating
 
     options = ClusterOptions(namespace, context, kubeconfig, prometheus, adopt)
     settings = ApplySettings(stage_seconds, poll, window, end_trials)
-    follow(applier_of(storage, template, options, settings, print_sentence), lambda outcome: _print(outcome, json=json))
+    applier = applier_of(storage, template, options, settings, print_sentence)
+    if heartbeat is not None:
+        applier.pause = beating(heartbeat)
+    follow(applier, lambda outcome: _print(outcome, json=json))
 
 
 def _print(outcome: ApplyOutcome, *, json: bool) -> None:
