@@ -195,9 +195,8 @@ def _asked(
 ) -> Decision:
     if run is not None and run.stage is Stage.ASKED:
         return Decision(Step.WAIT, f"waiting for reviewed pictures: {evidence.sentence}")
-    sentence = (
-        f"{situation.settings.review_pictures} pictures wait for review before anything is trained: {cause.sentence}"
-    )
+    most = situation.settings.review_pictures
+    sentence = f"people are asked about up to {most} pictures before anything is trained: {cause.sentence}"
     return _recorded(Step.ASK, Stage.ASKED, cause, sentence, state, situation)
 
 
