@@ -9,12 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -28,33 +26,17 @@ from belisha.components.shared.golden import GoldenPicture, write_golden
 from belisha.components.shared.model_artifact import ModelInfo, Thresholds, write_model_info
 from belisha.components.shared.preprocessing import PreprocessingSpec
 from belisha.components.shared.verdict import DECISION_SCHEMA
-from belisha.serving.environment import serve_python
 from belisha.serving.load import PREDICTIONS_PATH
-from bench.http_load import Connection, Round, closed_loop, post
+from bench.http_load import Connection, closed_loop, post
+from bench.processes import bare_loop, piped
 from bench.table import BenchRow
 
 _PICTURES, _CLIENTS, _RUNTIME = 12, 2, "onnxruntime"
-# Side of the model's input, requests of a round of throughput, and the least that may be left of the bare detector's.
-_DEFAULT, _SMALL = (640, 100, 0.80), (320, 300, 0.70)
+# Side of the model's input, and requests of a round of throughput.
+_DEFAULT, _SMALL = (640, 100), (320, 300)
+_LEAST_LEFT = 0.80
 # Requests that are sent one by one to see what each waits.
 _ROUNDS, _SINGLE = 5, 300
-_DIRECT = """
-import json, sys, time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from belisha.components.shared.detector import OnnxDetector
-from belisha.components.shared.images import decode_rgb
-detector = OnnxDetector(Path(sys.argv[1]), runtime=sys.argv[4], concurrency=int(sys.argv[3]))
-pictures = [path.read_bytes() for path in sorted(Path(sys.argv[2]).glob("*.jpg"))]
-def one(number):
-    detector.detect(decode_rgb(pictures[number % len(pictures)]))
-with ThreadPoolExecutor(int(sys.argv[3])) as threads:
-    list(threads.map(one, range(10)))
-    for line in sys.stdin:
-        begin = time.perf_counter()
-        list(threads.map(one, range(int(line))))
-        print(json.dumps(time.perf_counter() - begin), flush=True)
-"""
 
 
 def run() -> list[BenchRow]:
@@ -62,22 +44,13 @@ def run() -> list[BenchRow]:
     with tempfile.TemporaryDirectory(prefix="belisha-bench-") as folder:
         root = Path(folder)
         pictures = _pictures(root / "pictures")
-        requests = [post(0, PREDICTIONS_PATH, data, "image/jpeg") for data in pictures]
-        return [
-            *_rows_of(root / "default", root / "pictures", requests, *_DEFAULT),
-            *_rows_of(root / "small", root / "pictures", requests, *_SMALL)[:1],
-        ]
-
-
-def _rows_of(
-    root: Path, pictures: Path, requests: list[bytes], size_px: int, count: int, least: float
-) -> list[BenchRow]:
-    """Throughput and waits with a model of one size."""
-    with _bare(_released(root, size_px), pictures) as bare, _served(root) as ports:
-        through = closed_loop(ports["gateway"], requests, _CLIENTS)
-        through(count)
-        seconds = [(bare(count), through(count)) for _ in range(_ROUNDS)]
-        return [_throughput(seconds, size_px, count, least), *_added(_waits(ports, requests))]
+        requests = [post(0, PREDICTIONS_PATH, picture.read_bytes(), "image/jpeg") for picture in pictures]
+        model = _released(root / "default", _DEFAULT[0])
+        with _served(root / "default") as ports:
+            rows = [_throughput(model, pictures, ports, requests, *_DEFAULT), *_added(_waits(ports, requests))]
+        model = _released(root / "small", _SMALL[0])
+        with _served(root / "small") as ports:
+            return [*rows, _throughput(model, pictures, ports, requests, *_SMALL)]
 
 
 def _waits(ports: Mapping[str, int], requests: list[bytes]) -> dict[str, list[float]]:
@@ -91,14 +64,25 @@ def _waits(ports: Mapping[str, int], requests: list[bytes]) -> dict[str, list[fl
     return waits
 
 
-def _throughput(seconds: list[tuple[float, float]], size_px: int, count: int, least: float) -> BenchRow:
-    bare, through = (count / statistics.median(column) for column in zip(*seconds, strict=True))
+def _throughput(
+    model: Path,
+    pictures: list[Path],
+    ports: Mapping[str, int],
+    requests: list[bytes],
+    size_px: int,
+    count: int,
+) -> BenchRow:
+    through = closed_loop(ports["gateway"], requests, _CLIENTS)
+    with bare_loop(model, pictures, _RUNTIME, _CLIENTS) as bare:
+        through(count)
+        seconds = [(bare(count), through(count)) for _ in range(_ROUNDS)]
+    bare_rate, rate = (count / statistics.median(column) for column in zip(*seconds, strict=True))
     return BenchRow(
         f"gateway: throughput over the bare detector, {size_px} px",
         statistics.median(alone / with_it for alone, with_it in seconds),
-        least,
+        _LEAST_LEFT,
         at_least=True,
-        detail=f"{through:.1f} and {bare:.1f} pictures/s, yolo11n, {_CLIENTS} clients or threads",
+        detail=f"{rate:.1f} and {bare_rate:.1f} pictures/s, yolo11n, {_CLIENTS} clients or threads",
     )
 
 
@@ -117,44 +101,21 @@ def _added(waits: dict[str, list[float]]) -> list[BenchRow]:
 
 
 @contextlib.contextmanager
-def _bare(model_dir: Path, pictures: Path) -> Iterator[Round]:
-    """The yardstick: the same decoding and detection, in the predictors' environment, without any server."""
-    command = [str(serve_python()), "-c", _DIRECT, str(model_dir), str(pictures), str(_CLIENTS), _RUNTIME]
-    with _process(command) as (stdin, stdout):
-
-        def one_round(count: int) -> float:
-            print(count, file=stdin, flush=True)
-            return float(json.loads(stdout.readline()))
-
-        yield one_round
-
-
-@contextlib.contextmanager
 def _served(root: Path) -> Iterator[dict[str, int]]:
     """Ports of a gateway and of the predictor behind it."""
     command = [sys.executable, "-m", "bench.serving_process", str(root / "storage"), str(root / "cache"), _RUNTIME]
-    with _process(command) as (_, stdout):
+    with piped(command) as (_, stdout):
         urls = json.loads(stdout.readline())
         yield {name: int(url.rpartition(":")[2]) for name, url in urls.items()}
 
 
-@contextlib.contextmanager
-def _process(command: list[str]) -> Iterator[tuple[IO[str], IO[str]]]:
-    """A process that ends when its standard input does."""
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        yield process.stdin, process.stdout
-        process.stdin.close()
-
-
-def _pictures(folder: Path) -> list[bytes]:
+def _pictures(folder: Path) -> list[Path]:
     folder.mkdir()
     settings = StreetSettings(pictures=_PICTURES, width_px=1280, height_px=720)
-    found = [encode_jpeg(draw_street(settings, number).image_rgb, 90) for number in range(_PICTURES)]
-    for number, data in enumerate(found):
-        (folder / f"{number:02d}.jpg").write_bytes(data)
-    return found
+    paths = [folder / f"{number:02d}.jpg" for number in range(_PICTURES)]
+    for number, path in enumerate(paths):
+        path.write_bytes(encode_jpeg(draw_street(settings, number).image_rgb, 90))
+    return paths
 
 
 def _released(root: Path, size_px: int) -> Path:

@@ -30,6 +30,7 @@ from belisha.components.shared.errors import BelishaError
 from belisha.components.shared.inference import usable_cpus
 from belisha.components.shared.model_artifact import read_model_info
 from bench.http_load import Round, closed_loop, post
+from bench.processes import bare_loop
 from bench.table import BenchRow
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,10 @@ def run() -> list[BenchRow]:
 
 def _at_default_size(scratch: Path, picture: Path) -> list[BenchRow]:
     scratch.mkdir()
-    with _loop(model := _model(DEFAULT_PX), picture) as loop, _predictor(model, picture, scratch) as predictor:
+    with (
+        bare_loop(model := _model(DEFAULT_PX), [picture], RUNTIME, WORKERS) as loop,
+        _predictor(model, picture, scratch) as predictor,
+    ):
         return _rows(_measured({"loop": loop, "predictor": predictor}), DEFAULT_PX)
 
 
@@ -69,7 +73,7 @@ def _at_small_size(scratch: Path, picture: Path) -> list[BenchRow]:
     model = _model(SMALL_PX)
     with contextlib.ExitStack() as stack:
         ways: dict[str, Round] = {
-            "loop": stack.enter_context(_loop(model, picture)),
+            "loop": stack.enter_context(bare_loop(model, [picture], RUNTIME, WORKERS)),
             "predictor": stack.enter_context(_predictor(model, picture, scratch)),
             "naive": stack.enter_context(_naive(model, picture, scratch)),
         }
@@ -144,22 +148,6 @@ def _model(size_px: int) -> Path:
         write_exported_model(folder, None, [golden], size_px=size_px)
         shutil.rmtree(golden.parent)
     return folder
-
-
-@contextlib.contextmanager
-def _loop(model: Path, picture: Path) -> Iterator[Round]:
-    command = [SERVE_BIN / "python", Path(__file__).with_name("serve_loop.py"), model, picture, RUNTIME, str(WORKERS)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        stdin, stdout = process.stdin, process.stdout
-        assert stdin is not None
-        assert stdout is not None
-
-        def one_round(pictures: int) -> float:
-            print(pictures, file=stdin, flush=True)
-            return float(stdout.readline())
-
-        yield one_round
-        stdin.close()
 
 
 @contextlib.contextmanager

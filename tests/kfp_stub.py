@@ -28,6 +28,8 @@ import kfp_server_api
 import yaml
 
 API = "/apis/v2beta1"
+# The smallest pipeline that it takes.
+PACKAGE = b"pipelineInfo: {name: p}\nroot: {dag: {tasks: {}}}\nschemaVersion: 2.1.0\nsdkVersion: kfp-2.17.0\n"
 MODELS = {
     "run": kfp_server_api.V2beta1Run,
     "runtime_config": kfp_server_api.V2beta1RuntimeConfig,

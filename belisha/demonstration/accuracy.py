@@ -9,7 +9,7 @@ from pathlib import Path
 from belisha.components.shared.detections import Detections
 from belisha.components.shared.detector import OnnxDetector
 from belisha.components.shared.evaluation import detection_set, evaluate, evaluation_set
-from belisha.components.shared.images import decode_rgb
+from belisha.components.shared.images import ImageArray, decode_rgb
 from belisha.components.shared.inference import EVALUATION_SCORE_FLOOR
 from belisha.components.shared.manifest import Picture
 from belisha.components.shared.progress import ProgressSink, tracked
@@ -40,10 +40,11 @@ def accuracy_by_condition(source: str, models: Mapping[str, Path], progress: Pro
     """
     detectors = {version: OnnxDetector(folder) for version, folder in models.items()}
     drawn = [frame for number, sky in enumerate(CONDITIONS) for frame in _drawn(source, sky, number)]
-    pictures = [_picture(frame) for frame in drawn]
+    pictures: list[Picture] = []
     found: dict[str, dict[str, Detections]] = {version: {} for version in detectors}
     for frame in tracked(drawn, progress, step="accuracy", unit="pictures", total=len(drawn)):
         image = decode_rgb(frame.data)
+        pictures.append(_picture(frame, image))
         for version, detector in detectors.items():
             found[version][frame.picture_id] = detector.detect(image, score_threshold=EVALUATION_SCORE_FLOOR)
     return [_measured(version, sky, pictures, found[version]) for version in detectors for sky in CONDITIONS]
@@ -61,8 +62,8 @@ def _measured(version: str, condition: str, pictures: Sequence[Picture], found: 
     return Accuracy(version, condition, summary.ap50, len(mine), truth.pedestrians)
 
 
-def _picture(frame: Frame) -> Picture:
-    height_px, width_px = decode_rgb(frame.data).shape[:2]
+def _picture(frame: Frame, image_rgb: ImageArray) -> Picture:
+    height_px, width_px = image_rgb.shape[:2]
     return Picture(
         frame.picture_id, "", width_px, height_px, "demonstration", camera=frame.camera, condition=frame.condition,
         boxes=frame.boxes,

@@ -29,7 +29,6 @@ from belisha.components.shared.report import (
 from belisha.components.shared.report import figure as figure_block
 from belisha.serving.load import Reply
 
-_STEP = "serve"
 _COLOURS = {"champion": GREEN, "challenger": BLUE}
 _TWO_STANDARD_ERRORS = 2.0
 

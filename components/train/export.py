@@ -114,8 +114,12 @@ class WithEmbedding(torch.nn.Module):  # type: ignore[misc]
         means = self._features.mean(dim=(2, 3))
         if self._projection is None:
             self._projection = _projection(int(means.shape[1]))
-        output = found[0] if isinstance(found, list | tuple) else found
-        return output, means @ self._projection
+        return _boxes_of_head(found), means @ self._projection
+
+
+def _boxes_of_head(found: Any) -> Any:
+    """`(1, 5, anchors)`: the first of what a network gives, some of which give more."""
+    return found[0] if isinstance(found, list | tuple) else found
 
 
 def _projection(channels: int) -> Any:
@@ -166,8 +170,7 @@ class TorchDetector:
     def candidates(self, tensor: FloatTensor) -> FloatTensor:
         """The network's own output for one input tensor: `(1, 5, anchors)`, before any suppression."""
         with torch.no_grad():
-            found = self._yolo.model(torch.from_numpy(tensor))
-        return np.asarray(found[0] if isinstance(found, list | tuple) else found, dtype=np.float32)
+            return np.asarray(_boxes_of_head(self._yolo.model(torch.from_numpy(tensor))), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

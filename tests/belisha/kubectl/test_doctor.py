@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -98,13 +98,6 @@ class Hospital:
     def examine(self, *only: str) -> list[Finding]:
         place = place_in(api_of(self.server), "ml", "belisha", self.storage, {})
         return list(examine(Patient(place, now=NOW), only=only))
-
-
-@pytest.fixture
-def server() -> Iterator[KubeServer]:
-    made = KubeServer()
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,6 @@ from tests.release_folders import release_one
 
 CONFIG_MAPS, SECRETS = "/api/v1/namespaces/ml/configmaps", "/api/v1/namespaces/ml/secrets"
 CRON_JOBS, JOBS = "/apis/batch/v1/namespaces/ml/cronjobs", "/apis/batch/v1/namespaces/ml/jobs"
-
-
-@pytest.fixture
-def server() -> Iterator[KubeServer]:
-    made = KubeServer()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def world(server: KubeServer) -> SeldonWorld:
-    return SeldonWorld(server)
 
 
 @pytest.fixture

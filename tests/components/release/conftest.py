@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.kube.api_server import KubeServer
-from tests.kube.seldon_world import SeldonWorld
+from tests.kube.fixtures import server, world
 
-
-@pytest.fixture
-def server() -> Iterator[KubeServer]:
-    made = KubeServer()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def world(server: KubeServer) -> SeldonWorld:
-    return SeldonWorld(server)
+__all__ = ["server", "world"]
 
 
 @pytest.fixture

@@ -28,6 +28,11 @@ def png(image_rgb: ImageArray) -> bytes:
     return cv2.imencode(".png", np.ascontiguousarray(image_rgb[:, :, ::-1]))[1].tobytes()
 
 
+PICTURE = png(bright_cell())
+# What the tiny model finds on it.
+BOX = {"x": 32.0, "y": 32.0, "width": 16.0, "height": 32.0, "score": 1.0}
+
+
 def write_served_model(folder: Path, *, embedding: bool = False) -> None:
     """The tiny model with golden pictures."""
     info = write_tiny_model(folder, embedding=embedding)

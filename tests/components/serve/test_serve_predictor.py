@@ -18,11 +18,8 @@ from belisha.components.shared.images import decode_rgb
 from belisha.components.shared.model_artifact import (
     read_model_info,
 )
-from tests.components.serve.conftest import bright_cell, png
+from tests.components.serve.conftest import BOX, PICTURE, bright_cell, png
 from tests.components.serve.serving import PREDICT, Predictor, read_reply
-
-PICTURE = png(bright_cell())
-BOX = {"x": 32.0, "y": 32.0, "width": 16.0, "height": 32.0, "score": 1.0}
 
 
 def encoded(kind: str, image: Image.Image, **settings: object) -> bytes:

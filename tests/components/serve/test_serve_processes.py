@@ -28,11 +28,8 @@ from belisha.components.shared.model_artifact import (
 )
 from belisha.components.shared.request_log import read_log
 from belisha.components.shared.storage import open_store
-from tests.components.serve.conftest import bright_cell, png, write_served_model
+from tests.components.serve.conftest import BOX, PICTURE, write_served_model
 from tests.components.serve.serving import PREDICT, Predictor, predictor, read_reply
-
-PICTURE = png(bright_cell())
-BOX = {"x": 32.0, "y": 32.0, "width": 16.0, "height": 32.0, "score": 1.0}
 
 
 def break_golden(folder: Path) -> None:

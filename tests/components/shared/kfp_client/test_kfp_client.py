@@ -24,10 +24,9 @@ from belisha.components.shared.kfp_client import (
 )
 from belisha.components.shared.kfp_client.package import parse_package, sdk_version, without_caching
 from belisha.components.shared.kfp_client.transport import Patience
-from tests.kfp_stub import API, Fault, KfpStub, serving
+from tests.kfp_stub import API, PACKAGE, Fault, KfpStub, serving
 
 QUICK = Patience(connect_seconds=2.0, read_seconds=2.0, answer_seconds=2.0, backoff_seconds=0.001)
-PACKAGE = b"pipelineInfo: {name: p}\nroot: {dag: {tasks: {}}}\nschemaVersion: 2.1.0\nsdkVersion: kfp-2.17.0\n"
 
 
 @pytest.fixture

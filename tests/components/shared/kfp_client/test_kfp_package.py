@@ -7,8 +7,7 @@ import pytest
 from belisha.components.shared.errors import ContractError
 from belisha.components.shared.kfp_client.package import parse_package
 from belisha.components.shared.kfp_client.versions import too_old
-
-PACKAGE = b"pipelineInfo: {name: p}\nroot: {dag: {tasks: {}}}\nschemaVersion: 2.1.0\nsdkVersion: kfp-2.17.0\n"
+from tests.kfp_stub import PACKAGE
 
 
 @pytest.mark.parametrize(
